@@ -1,0 +1,39 @@
+"""Published circuits, one file each: feature maps (no weights), ansätze (no features), and circuits with both.
+
+Combine them with ``+``; ``shift(weights=...)`` gives the second part weights of its own:
+
+>>> circuit = zz_feature_map(3) + hardware_efficient(3, n_layers=2)
+"""
+
+from circuits.templates._blocks import CONTROLLED_ROT, RY_CX, SU4
+from circuits.templates.amplitude_encoding import amplitude_encoding
+from circuits.templates.angle_encoding import angle_encoding
+from circuits.templates.basic_entangler import basic_entangler
+from circuits.templates.data_reuploading import data_reuploading
+from circuits.templates.hardware_efficient import hardware_efficient
+from circuits.templates.iqp import iqp
+from circuits.templates.mps import mps
+from circuits.templates.qcnn import kept_qubits, qcnn
+from circuits.templates.simplified_two_design import simplified_two_design
+from circuits.templates.strongly_entangling import strongly_entangling
+from circuits.templates.tree_tensor_network import tree_tensor_network
+from circuits.templates.zz_feature_map import zz_feature_map
+
+__all__ = [
+    "CONTROLLED_ROT",
+    "RY_CX",
+    "SU4",
+    "amplitude_encoding",
+    "angle_encoding",
+    "basic_entangler",
+    "data_reuploading",
+    "hardware_efficient",
+    "iqp",
+    "kept_qubits",
+    "mps",
+    "qcnn",
+    "simplified_two_design",
+    "strongly_entangling",
+    "tree_tensor_network",
+    "zz_feature_map",
+]
