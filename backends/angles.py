@@ -1,0 +1,104 @@
+"""Features and weights to gate angles, in torch: one gather, one product, one sum per level of nesting.
+
+With v = (1, x, w) every angle is ``sum_t c_t * prod_f v[index(t, f)]``; a function such as sin(angle) is one more
+entry of v, computed after its argument. Differentiable to any order, on any device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from circuits import Angle, Circuit
+from circuits.angles import Factor
+
+
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """The angles ``sum_t c_t prod_f v[index]``: rows names the angle of each term."""
+
+    rows: Tensor  # (terms,)
+    coefficients: Tensor  # (terms,)
+    factors: Tensor  # (max factors, terms), indices into v; 0 is the constant 1
+    n_angles: int
+    one_term_each: bool
+
+    def __call__(self, values: Tensor) -> Tensor:
+        rows, coefficients, factors = _on(self, values.device)
+        product = values[:, factors[0]]
+        for index in factors[1:]:
+            product = product * values[:, index]
+        product = product * coefficients.to(values.dtype)
+        if self.one_term_each:
+            return product
+        return product.new_zeros(len(product), self.n_angles).index_add(1, rows, product)
+
+
+@dataclass(frozen=True)
+class AngleMap:
+    """All angles of a circuit as a function of features and weights."""
+
+    calls: tuple[tuple[str, _Sums], ...]
+    angles: _Sums
+
+    def __call__(self, x: Tensor, w: Tensor) -> Tensor:
+        """Return the angles (rows, n_angles) for features (rows, n_inputs) and weights (rows, n_weights)."""
+        values = torch.cat([x.new_ones(len(x), 1), x, w], 1)
+        for function, argument in self.calls:
+            values = torch.cat([values, getattr(torch, function)(argument(values))], 1)
+        return self.angles(values)
+
+
+@lru_cache(maxsize=512)
+@torch.inference_mode(False)  # a cached constant outlives the call that makes it
+def angle_map(circuit: Circuit) -> AngleMap:
+    """Return the compiled angles of a circuit."""
+    position: dict[Factor, int] = {("x", i): 1 + i for i in range(circuit.n_inputs)}
+    position |= {("w", j): 1 + circuit.n_inputs + j for j in range(circuit.n_weights)}
+    calls: list[tuple[str, _Sums]] = []
+    for call in _calls(circuit.angles):
+        if call not in position:
+            calls.append((call[0], _sums((call[1],), position)))
+            position[call] = len(position) + 1
+    return AngleMap(tuple(calls), _sums(circuit.angles, position))
+
+
+@lru_cache(maxsize=512)
+def trainable_columns(circuit: Circuit, x: bool, w: bool) -> tuple[int, ...]:
+    """Return the angles that depend on features (where ``x``) or on weights (where ``w``)."""
+    kinds = {kind for kind, wanted in (("x", x), ("w", w)) if wanted}
+    return tuple(k for k, angle in enumerate(circuit.angles) if kinds & {kind for kind, _ in angle.slots})
+
+
+def _calls(angles: tuple[Angle, ...]) -> Iterator[Factor]:
+    """Every function call, arguments before their callers."""
+    for angle in angles:
+        for name, argument in (factor for monomial, _ in angle.terms for factor in monomial):
+            if isinstance(argument, Angle):
+                yield from _calls((argument,))
+                yield name, argument
+
+
+def _sums(angles: tuple[Angle, ...], position: dict[Factor, int]) -> _Sums:
+    # An angle of no terms is the number 0; it keeps a term so that one-term circuits need no sum.
+    terms = [(k, c, m) for k, angle in enumerate(angles) for m, c in angle.terms or (((), 0.0),)]
+    width = max((len(m) for _, _, m in terms), default=1) or 1
+    factors = [[position[f] for f in m] + [0] * (width - len(m)) for _, _, m in terms]
+    rows = [k for k, _, _ in terms]
+    return _Sums(
+        torch.tensor(rows, dtype=torch.long, device="cpu"),
+        torch.tensor([c for _, c, _ in terms], dtype=torch.float64, device="cpu"),
+        torch.tensor(factors, dtype=torch.long, device="cpu").reshape(-1, width).T.contiguous(),
+        len(angles),
+        rows == list(range(len(angles))),
+    )
+
+
+@lru_cache(maxsize=2048)
+@torch.inference_mode(False)  # a cached constant outlives the call that makes it
+def _on(sums: _Sums, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    return sums.rows.to(device), sums.coefficients.to(device), sums.factors.to(device)

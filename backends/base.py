@@ -1,0 +1,209 @@
+"""The seam: what a layer asks of a backend, and the small base class for those who write one.
+
+A consumer sees :class:`Backend`. An implementer subclasses :class:`EvaluatingBackend`, writes ``evaluate`` and states
+five capabilities; gradients come from a gradient object.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from backends.angles import angle_map, trainable_columns
+from backends.gradients import Gradient
+from circuits import Circuit, Probabilities
+from circuits.observables import Readout
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a backend can do.
+
+    Parameters
+    ----------
+    gradient : str
+        Name of its gradient method, for example ``"adjoint"`` or ``"parameter-shift"``.
+    exact : bool
+        Whether expectation values are exact; False where shots are drawn.
+    max_qubits : int
+    devices : tuple of str
+        Types of torch devices its tensors may live on, for example ``("cpu", "cuda")``.
+    simulator_kinds : frozenset of str
+        Operations beyond gates that it runs, for example ``{"amplitudes"}``.
+    """
+
+    gradient: str
+    exact: bool
+    max_qubits: int
+    devices: tuple[str, ...]
+    simulator_kinds: frozenset[str] = frozenset()
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """What a layer needs: differentiable readouts of a circuit for a batch of samples."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the backend can do."""
+        ...
+
+    def expectation(self, circuit: Circuit, inputs: Tensor | None, weights: Tensor, observables: Readout) -> Tensor:
+        """Return the readout of every sample, differentiable in inputs and weights.
+
+        Parameters
+        ----------
+        circuit : Circuit
+        inputs : Tensor, shape (*, n_inputs), or None for a circuit without inputs
+        weights : Tensor, shape (n_weights,) or (*, n_weights), leading dimensions broadcast against those of inputs
+        observables : tuple of Observable, or Probabilities
+
+        Returns
+        -------
+        Tensor, shape (*, len(observables)), of the dtype and device of the inputs
+        """
+        ...
+
+
+class Bound(NamedTuple):
+    """A checked call: one row of gate angles per sample."""
+
+    angles: Tensor  # (rows, n_angles), radians
+    shape: tuple[int, ...]  # of the result
+
+
+class EvaluatingBackend(ABC):
+    """Base of backends that can only evaluate: a simulator of another library, or a machine.
+
+    Parameters
+    ----------
+    gradient : Gradient
+        ``ParameterShift()``, ``Spsa()`` or ``FiniteDifference()``.
+    """
+
+    def __init__(self, gradient: Gradient) -> None:
+        self.gradient = gradient
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> Capabilities:
+        """What the backend can do."""
+
+    @abstractmethod
+    def evaluate(self, circuit: Circuit, angles: Tensor, observables: Readout) -> Tensor:
+        """Return the readouts of every row.
+
+        Parameters
+        ----------
+        circuit : Circuit
+        angles : Tensor, shape (rows, n_angles), float64 on the CPU, finite, rows >= 1
+            One value for each of ``circuit.angles``, in radians.
+        observables : tuple of Observable, or Probabilities
+
+        Returns
+        -------
+        Tensor, shape (rows, len(observables)), float64 on the CPU
+        """
+
+    def expectation(self, circuit: Circuit, inputs: Tensor | None, weights: Tensor, observables: Readout) -> Tensor:
+        """Return the readout of every sample; see :class:`Backend`."""
+        angles, shape = bind(self, circuit, inputs, weights, observables)
+        check_finite(angles)
+        x, w = inputs is not None and inputs.requires_grad, weights.requires_grad
+        columns = trainable_columns(circuit, x, w) if torch.is_grad_enabled() else ()
+        evaluate = partial(_evaluate, self, circuit, observables)
+        values = self.gradient(evaluate, circuit, angles.double(), columns)
+        return values.to(angles.dtype).reshape(shape)
+
+
+def bind(backend: Backend, circuit: Circuit, inputs: Tensor | None, weights: Tensor, observables: Readout) -> Bound:
+    """Check a call at the border and return its gate angles.
+
+    Raises
+    ------
+    TypeError
+        If a tensor is not float32 or float64, or the two differ.
+    ValueError
+        If a size, a device or the circuit does not fit the backend.
+    """
+    check_circuit(type(backend).__name__, backend.capabilities, circuit, observables)
+    _check_tensor("weights", weights, circuit.n_weights)
+    if inputs is None and circuit.n_inputs:
+        raise ValueError(f"got no inputs, expected a tensor of shape (*, {circuit.n_inputs}): one row per sample")
+    x = weights.new_zeros(*weights.shape[:-1], 0) if inputs is None else inputs
+    _check_tensor("inputs", x, circuit.n_inputs)
+    _check_pair(backend, x, weights)
+    leading = _leading_shape(x, weights)
+    rows = [t.expand(*leading, t.shape[-1]).reshape(leading.numel(), t.shape[-1]) for t in (x, weights)]
+    return Bound(angle_map(circuit)(*rows), (*leading, len(observables)))
+
+
+@lru_cache(maxsize=1024)
+def check_circuit(name: str, capabilities: Capabilities, circuit: Circuit, observables: Readout) -> None:
+    """Raise ValueError if a backend of these capabilities cannot run the circuit or its readout."""
+    if circuit.n_qubits > capabilities.max_qubits:
+        raise ValueError(
+            f"got a circuit of {circuit.n_qubits} qubits, expected at most {capabilities.max_qubits} on {name}: "
+            "use fewer qubits or another backend"
+        )
+    parts = (observables,) if isinstance(observables, Probabilities) else observables
+    needed = max((part.n_qubits for part in parts), default=0)
+    if needed > circuit.n_qubits:
+        raise ValueError(f"got a readout of qubit {needed - 1}, expected qubits 0 to {circuit.n_qubits - 1}")
+    unknown = {op.gate.kind for op in circuit.ops} - {"fixed", "rotation"} - capabilities.simulator_kinds
+    if unknown:
+        raise ValueError(
+            f"got the operation {sorted(unknown)[0]!r}, which {name} cannot run: use the Statevector backend, "
+            "or an encoding by gates"
+        )
+
+
+def check_finite(angles: Tensor) -> None:
+    """Raise ValueError before anything is submitted if an angle is NaN or infinite."""
+    if not torch.isfinite(angles).all():
+        raise ValueError("got NaN or infinite angles, expected finite ones: check the inputs and the layers before")
+
+
+def _check_tensor(name: str, tensor: Tensor, size: int) -> None:
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"got {name} of type {type(tensor).__name__}, expected a tensor: torch.as_tensor(...)")
+    if tensor.dtype not in (torch.float32, torch.float64):
+        raise TypeError(f"got {name} of dtype {tensor.dtype}, expected torch.float32 or torch.float64: call .float()")
+    if tensor.ndim < 1 or tensor.shape[-1] != size:
+        shape = tuple(tensor.shape)
+        raise ValueError(f"got {name} of shape {shape}, expected (*, {size}): the last dimension is {size}")
+
+
+def _check_pair(backend: Backend, x: Tensor, w: Tensor) -> None:
+    if x.dtype != w.dtype or x.device != w.device:
+        raise TypeError(
+            f"got inputs {x.dtype} on {x.device} and weights {w.dtype} on {w.device}, expected equal ones: "
+            "call inputs.to(weights) or layer.to(inputs)"
+        )
+    if x.device.type not in backend.capabilities.devices:
+        raise ValueError(
+            f"got tensors on {x.device}, expected one of {', '.join(backend.capabilities.devices)} "
+            f"for {type(backend).__name__}: call .to()"
+        )
+
+
+def _leading_shape(x: Tensor, w: Tensor) -> torch.Size:
+    try:
+        return torch.broadcast_shapes(x.shape[:-1], w.shape[:-1])
+    except RuntimeError:
+        raise ValueError(
+            f"got inputs of shape {tuple(x.shape)} and weights of shape {tuple(w.shape)}, expected leading dimensions "
+            f"that broadcast: one row of weights per sample, or weights of shape ({w.shape[-1]},)"
+        ) from None
+
+
+def _evaluate(backend: EvaluatingBackend, circuit: Circuit, observables: Readout, angles: Tensor) -> Tensor:
+    if not len(angles):
+        return angles.new_zeros(0, len(observables))
+    values = backend.evaluate(circuit, angles.detach().to("cpu", torch.float64), observables)
+    return values.to(angles.device)

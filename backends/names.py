@@ -1,0 +1,49 @@
+"""Backends by name, for the command line: ``statevector:gradient=backprop``, ``pennylane:lightning.qubit``."""
+
+from __future__ import annotations
+
+import ast
+from importlib import import_module
+from typing import Any
+
+from backends.base import Backend
+
+# Name on the command line -> public name in this package.
+NAMES = {"statevector": "Statevector", "pennylane": "PennyLane", "qiskit": "QiskitEstimator"}
+
+
+def get(spec: str) -> Backend:
+    """Return the backend that a name describes.
+
+    Parameters
+    ----------
+    spec : str
+        ``name`` or ``name:option,option``; an option is ``value`` or ``key=value``, values as in Python, bare words
+        taken as strings.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, naming the valid ones, or the backend does not take the options.
+    ModuleNotFoundError
+        If the backend's library is not installed, naming the extra.
+    """
+    name, _, rest = spec.partition(":")
+    if name not in NAMES:
+        known = ", ".join(NAMES)
+        raise ValueError(f"got the backend {name!r}, expected one of {known}, with options as in name:key=value")
+    backend = getattr(import_module("backends"), NAMES[name])
+    options = [option.split("=", 1) for option in rest.split(",") if option]
+    positional = [_value(option[0]) for option in options if len(option) == 1]
+    keywords = {option[0]: _value(option[1]) for option in options if len(option) == 2}
+    try:
+        return backend(*positional, **keywords)
+    except TypeError as error:
+        raise ValueError(f"got options {rest!r} for the backend {name!r}, which it does not take: {error}") from error
+
+
+def _value(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text

@@ -1,0 +1,181 @@
+"""Any PennyLane device as a backend."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import pennylane as qp
+import torch
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from backends.base import Capabilities, EvaluatingBackend
+from backends.gradients import FiniteDifference, Gradient, ParameterShift, Spsa
+from backends.pennylane_convert import measurements, operations
+from circuits import Circuit
+from circuits.observables import Readout
+
+#: Numbers of a batch of states that are simulated together: 4 MiB at 16 bytes each, fastest where they stay in cache.
+NUMBERS_AT_ONCE = 2**18
+
+_IMPORTED_IN = os.getpid()
+
+_TURN = threading.Lock()  # a device that was given serves one thread at a time: devices keep their state in themselves
+
+
+class PennyLane(EvaluatingBackend):
+    """Run circuits on a PennyLane device; all samples and shifted samples of a call go to it together.
+
+    Parameters
+    ----------
+    device : str or qp.devices.Device
+        A name, for example ``"lightning.qubit"``, of which devices are made as circuits need them, or a device with
+        wires 0, 1, …, which is used as it is.
+    shots : int, optional
+        Shots per sample and readout; exact if not given.
+    diff_method : {"parameter-shift", "best", "finite-diff", "spsa"} or Gradient, optional
+        Parameter shift, exact to any order, if not given.
+    seed : int, optional
+        Of the shots: two backends with one seed give the same numbers, call by call. Copies start anew.
+    **device_options
+        Passed to ``qp.device``.
+
+    Raises
+    ------
+    TypeError
+        If ``device`` is neither a name nor a device, or a device comes with a seed or options.
+    ValueError
+        If the device, an option, ``shots`` or ``diff_method`` is not known, or the device's wires are not 0, 1, ….
+    """
+
+    def __init__(
+        self,
+        device: str | qp.devices.Device = "default.qubit",
+        shots: int | None = None,
+        diff_method: str | Gradient | None = None,
+        seed: int | None = None,
+        **device_options: Any,
+    ) -> None:
+        super().__init__(_gradient(diff_method, seed))
+        self.device = device
+        self.options = device_options | ({} if seed is None else {"seed": seed})
+        trial = _checked_device(device, self.options)
+        self.shots = _checked_shots(trial.shots.total_shots if shots is None else shots)
+        self._n_wires = _n_wires(trial) if device is trial or "wires" in self.options else None
+        self._live = threading.local()  # devices made here, for each thread its own
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the backend can do."""
+        most = self._n_wires or (14 if self._name == "default.mixed" else 30)
+        return Capabilities(self.gradient.name, self.shots is None, most, ("cpu", "cuda"), frozenset({"amplitudes"}))
+
+    def evaluate(self, circuit: Circuit, angles: Tensor, observables: Readout) -> Tensor:
+        """Return the readouts of every row; see :class:`backends.EvaluatingBackend`."""
+        turn = nullcontext() if isinstance(self.device, str) else _TURN
+        with np.errstate(invalid="ignore"), _threads(), turn:  # a start state of zeros gives NaN
+            tapes = tuple(self._tapes(circuit, angles.numpy(), observables))
+            results = qp.execute(tapes, self._live_device(circuit.n_qubits), diff_method=None)
+        return torch.from_numpy(np.concatenate(list(map(_rows, tapes, results))))
+
+    def _tapes(self, circuit: Circuit, angles: np.ndarray, observables: Readout) -> Iterator[qp.tape.QuantumScript]:
+        """Yield tapes of many rows each, which PennyLane splits where a device cannot take them."""
+        size = max(1, NUMBERS_AT_ONCE >> circuit.n_qubits * (2 if self._name == "default.mixed" else 1))
+        for rows in np.split(angles, range(size, len(angles), size)):
+            equal = (rows == rows[0]).all(0)  # angles of weights alone, mostly: one number is cheaper than a column
+            values = [column[0] if same else column for column, same in zip(rows.T, equal, strict=True)]
+            tape = qp.tape.QuantumScript(operations(circuit, values), measurements(observables), shots=self.shots)
+            yield from [tape] * (len(rows) if equal.all() else 1)
+
+    @property
+    def _name(self) -> str:
+        return self.device if isinstance(self.device, str) else self.device.name
+
+    def _live_device(self, n_qubits: int) -> qp.devices.Device:
+        """Return the device for a number of qubits, made once in each thread of each process."""
+        if not isinstance(self.device, str):
+            return self.device
+        live, key = self._live.__dict__, f"{os.getpid()}:{n_qubits}"
+        if key not in live:
+            live[key] = qp.device(self.device, **{"wires": n_qubits} | self.options)
+        return live[key]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_live"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _live=threading.local())
+
+    def __repr__(self) -> str:
+        return f"PennyLane({self._name!r}, shots={self.shots}, gradient={self.gradient.name!r})"
+
+
+def _gradient(diff_method: str | Gradient | None, seed: int | None) -> Gradient:
+    """Return the gradient object that PennyLane's name stands for."""
+    if isinstance(diff_method, Gradient):
+        return diff_method
+    match diff_method:
+        case None | "best" | "parameter-shift":
+            return ParameterShift()
+        case "finite-diff":
+            return FiniteDifference()
+        case "spsa":
+            return Spsa(seed=seed)
+    raise ValueError(
+        f"got diff_method={diff_method!r}, expected 'parameter-shift', 'finite-diff', 'spsa' or a Gradient: "
+        "for 'backprop' and 'adjoint' use the Statevector backend, which has both"
+    )
+
+
+def _checked_shots(shots: Any) -> int | None:
+    if shots is None:
+        return None
+    if isinstance(shots, bool) or not isinstance(shots, int | np.integer) or shots < 1:
+        raise ValueError(f"got shots={shots!r}, expected a positive integer, or None for exact values")
+    return int(shots)
+
+
+def _checked_device(device: Any, options: dict[str, Any]) -> qp.devices.Device:
+    """Return the device, or a small one of that name, made to see that the name and the options are right."""
+    if isinstance(device, qp.devices.Device):
+        if options:
+            raise TypeError(f"got a device together with {options}, expected it alone: give them to qp.device(...)")
+        return device
+    if not isinstance(device, str):
+        raise TypeError(f"got {type(device).__name__} as a device, expected a name or what qp.device(...) returns")
+    if device not in qp.plugin_devices:
+        known = ", ".join(sorted(qp.plugin_devices))
+        raise ValueError(f"got the device {device!r}, expected one of {known}: install the plugin that has it")
+    try:
+        return qp.device(device, **{"wires": 1} | options)
+    except Exception as error:  # whatever the plugin raises
+        text = " ".join(str(error).split())
+        raise ValueError(f"got the device {device!r} with options {options}, which it refuses: {text}") from error
+
+
+def _n_wires(device: qp.devices.Device) -> int | None:
+    """Return the number of a device's wires, None where it takes any."""
+    if device.wires is None:
+        return None
+    if list(device.wires) != list(range(len(device.wires))):
+        raise ValueError(f"got a device with the wires {list(device.wires)}, expected 0, 1, …: make it with wires=n")
+    return len(device.wires)
+
+
+def _threads() -> AbstractContextManager[Any]:
+    """Return a limit of one thread in a forked process, where the OpenMP threads of lightning would wait for ever."""
+    return threadpool_limits(1, user_api="openmp") if os.getpid() != _IMPORTED_IN else nullcontext()
+
+
+def _rows(tape: qp.tape.QuantumScript, result: Any) -> np.ndarray:
+    """Return the readouts of a tape, float64 (rows, n_readouts)."""
+    n_rows = tape.batch_size or 1
+    if isinstance(tape.measurements[0], qp.measurements.ProbabilityMP):
+        return np.asarray(result, dtype=float).reshape(n_rows, -1)
+    columns = result if len(tape.measurements) > 1 else [result]
+    return np.stack([np.broadcast_to(np.asarray(column, dtype=float), n_rows) for column in columns], axis=1)
