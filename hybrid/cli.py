@@ -1,0 +1,174 @@
+"""The command ``qml``: compare hybrid models with honest baselines, list models and data sets."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+if TYPE_CHECKING:
+    from hybrid.compare import Comparison, Plan
+
+app = typer.Typer(
+    help="Train hybrid quantum-classical models and find out whether the quantum part helps.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+_AGAIN = "the same command goes on where it was"
+
+
+class Stop(Exception):
+    """The end of a command: one line to say on stderr, and the exit code."""
+
+    def __init__(self, message: object, code: int) -> None:
+        super().__init__(" ".join(str(message).split()))
+        self.code = code
+
+
+@app.command("compare")
+def compare(
+    data: Annotated[str, typer.Argument(help="Data set: a name or a path, see 'qml data'.")],
+    models: Annotated[str, typer.Option(help="Hybrid models, comma-separated, see 'qml models'.")] = "all",
+    seeds: Annotated[int, typer.Option(help="Number of seeds: repetitions of everything.")] = 3,
+    epochs: Annotated[int, typer.Option(help="Passes through the training data.")] = 20,
+    batch_size: Annotated[int, typer.Option(help="Samples per training step.")] = 32,
+    lr: Annotated[float, typer.Option(help="Learning rate of Adam.")] = 0.01,
+    n_train: Annotated[int | None, typer.Option(help="Use only so many training samples.", show_default="all")] = None,
+    test_size: Annotated[float, typer.Option(help="Share of the test part, if there is no official one.")] = 0.2,
+    backend: Annotated[
+        str,
+        typer.Option(help="Backend: statevector, pennylane or qiskit, with options as in pennylane:lightning.qubit."),
+    ] = "statevector",
+    out: Annotated[Path | None, typer.Option(help="Output folder.", show_default="runs/<data>")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Trainings at once.", show_default="number of cores")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Dask scheduler to train on, such as tcp://10.0.0.1:8786.", show_default="none")
+    ] = None,
+) -> None:
+    """Train hybrid models, their controls and classical baselines, and say whether the quantum part helps.
+
+    Every hybrid comes with its controls (quantum layer removed, replaced by a linear layer, without entanglement,
+    frozen), an MLP of its size and logistic regression. Stop it whenever you like: the same command goes on where it
+    was, and what is finished is kept.
+    """
+    with _wrong_input():
+        from hybrid.compare import plan
+        from hybrid.data import load
+
+        dataset = load(data)
+        planned = plan(
+            dataset,
+            None if models == "all" else [name.strip() for name in models.split(",") if name.strip()],
+            seeds=seeds,
+            epochs=epochs,
+            lr=lr,
+            batch_size=batch_size,
+            test_size=test_size,
+            n_train=n_train,
+            backend=backend,
+            out=out or Path("runs") / dataset.name,
+            jobs=jobs,
+            scheduler=scheduler,
+            command=shlex.join(["qml", *sys.argv[1:]]),
+        )
+    _report(_train(planned))
+
+
+@app.command("models")
+def list_models() -> None:
+    """List the hybrid models and the classical baselines."""
+    from hybrid import baselines, models
+
+    for title, package in (("Hybrid models", models), ("Classical baselines, part of every comparison", baselines)):
+        _print_list(title, [f"{name:<20} {_summary(package, name)}" for name in package.names()])
+
+
+@app.command("data")
+def list_data() -> None:
+    """List the data sets and the forms of data that can be read."""
+    from hybrid.data import FORMS, SKLEARN
+
+    _print_list("By name", [f"{name} (part of scikit-learn, no download)" for name in SKLEARN])
+    _print_list("Or", list(FORMS))
+
+
+def main() -> None:
+    """Run the command line: wrong input is one line on stderr and exit code 2, Ctrl-C is exit code 130."""
+    try:
+        code = app(standalone_mode=False) or 0
+        if code == 130:
+            raise Stop(f"Interrupted; {_AGAIN}.", code)
+    except Stop as stop:
+        print(f"qml: {stop}", file=sys.stderr)
+        code = stop.code
+    except TyperException as error:
+        print(f"qml: {_usage_error(error)}", file=sys.stderr)
+        code = error.exit_code
+    raise SystemExit(code)
+
+
+def _usage_error(error: TyperException) -> str:
+    text = error.format_message()
+    if not text.startswith("No such command"):
+        return text
+    return f"{text} Expected one of {', '.join(str(command.name) for command in app.registered_commands)}."
+
+
+@contextmanager
+def _wrong_input() -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, ImportError, OSError) as error:
+        raise Stop(error, 2) from error
+
+
+def _train(plan: Plan) -> Comparison:
+    from hybrid.compare import n_finished, run
+
+    try:
+        return run(plan)
+    except KeyboardInterrupt:
+        kept = f"{n_finished(plan)} of {len(plan.units)} trainings are kept in {plan.out}"
+        raise Stop(f"Interrupted: {kept}; {_AGAIN}.", 130) from None
+    except FloatingPointError as error:
+        raise Stop(error, 1) from error
+    except OSError as error:
+        raise Stop(f"{str(error).rstrip('.')}. What is finished is kept in {plan.out}; {_AGAIN}.", 1) from error
+
+
+def _report(comparison: Comparison) -> None:
+    from rich.console import Console
+
+    from hybrid import report, statistics
+
+    console = Console()
+    console.print(report.table(comparison))
+    for verdict in statistics.verdicts(comparison):
+        console.print(f"\n{verdict.sentence}", highlight=False)
+    page = next(file for file in report.write(comparison) if file.suffix == ".html")
+    console.print(f"\nReport: {page}", highlight=False, soft_wrap=True)
+
+
+def _summary(package: ModuleType, name: str) -> str:
+    """Return the first sentence of a module's docstring without importing it (which would import torch)."""
+    spec = importlib.util.find_spec(f"{package.__name__}.{name}")
+    text = ast.get_docstring(ast.parse(Path(str(spec and spec.origin)).read_text())) or ""
+    return text.splitlines()[0] if text else ""
+
+
+def _print_list(title: str, lines: list[str]) -> None:
+    print(f"{title}:")
+    for line in lines:
+        print(f"  {line}")

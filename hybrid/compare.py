@@ -1,0 +1,352 @@
+"""Compare hybrid models with their controls and with classical baselines, on equal terms.
+
+Every hybrid brings five rows more: the quantum layer removed; replaced by linear + tanh of the same width; its
+entanglers off; its quantum weights frozen; and an MLP with as many trainable parameters. Logistic regression is the
+trivial baseline of all. All rows see the same splits, the same scaling (fitted on the train part alone), the same
+optimiser, schedule and order of the data, seed by seed; so differences can be tested in pairs.
+
+A finished unit (model × data × seed) is one record on disk: a comparison that was stopped, however rudely, goes on
+where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import math
+import sys
+import tempfile
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+
+from hybrid import models, progress, records, workers
+from hybrid.baselines import logistic_regression, mlp
+from hybrid.data import Dataset, split
+from hybrid.dressed import CONTROLS
+from hybrid.records import Record, Unit
+
+Build = Callable[..., Any]
+Row = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked comparison, ready to run: its units in order, and how to build the model of each row."""
+
+    dataset: Dataset
+    units: tuple[Unit, ...]
+    builds: Mapping[Row, Build]
+    out: Path
+    jobs: int
+    scheduler: str | None
+    command: str | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A finished comparison: its units, and the record of each, in the same order."""
+
+    out: Path
+    command: str | None
+    units: tuple[Unit, ...]
+    records: tuple[Record, ...]
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows ``(model, variant)``, hybrids first, each followed by its controls."""
+        return list(dict.fromkeys(unit.row for unit in self.units))
+
+    @property
+    def hybrids(self) -> list[str]:
+        """Names of the hybrid models."""
+        return [model for model, variant in self.rows if variant == "hybrid"]
+
+    @property
+    def resampled(self) -> bool:
+        """Whether every seed has its own split; False with an official test part."""
+        return bool(self.records[0]["resampled"])
+
+    def of(self, row: Row) -> list[Record]:
+        """Return the records of one row, in the order of the seeds."""
+        return [record for unit, record in zip(self.units, self.records, strict=True) if unit.row == row]
+
+    def accuracies(self, row: Row) -> np.ndarray:
+        """Return the test accuracies of one row, float64 ``(n_seeds,)`` between 0 and 1."""
+        return np.array([record["test_accuracy"] for record in self.of(row)])
+
+
+def compare(
+    dataset: Dataset,
+    models: Sequence[str] | Mapping[str, Build] | None = None,
+    *,
+    seeds: int | Sequence[int] = 3,
+    epochs: int = 20,
+    lr: float = 0.01,
+    batch_size: int = 32,
+    test_size: float = 0.2,
+    n_train: int | None = None,
+    backend: str = "statevector",
+    out: str | Path,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    show: bool = True,
+) -> Comparison:
+    """Train every hybrid model, its controls and its baselines, and return their records.
+
+    Parameters
+    ----------
+    dataset
+        What :func:`hybrid.data.load` returns.
+    models
+        Names of hybrid models (files of ``hybrid/models``), all of them if None; or your own, as a mapping from name to
+        ``build(n_features, n_classes, *, control=None, backend=None)``, where `control` is None or one of
+        ``removed``, ``linear``, ``separable``, ``frozen``. A model is known by its name and the source of its build.
+    seeds
+        How many seeds (0, 1, …), or the seeds themselves.
+    epochs, lr, batch_size
+        Passes through the train part, Adam's learning rate and samples per step, for every model alike.
+    test_size
+        Share of the test part where the data set has no official one.
+    n_train
+        Use only so many training samples.
+    backend
+        Name of the backend for the quantum layers, as :func:`backends.get` takes it.
+    out
+        Folder for the records; finished units found there are not repeated.
+    jobs
+        Units to train at once; the number of cores if None. Numbers do not depend on it.
+    scheduler
+        Address of a Dask scheduler, such as ``tcp://10.0.0.1:8786``, to train on its workers instead.
+    show
+        Show the progress on stderr.
+
+    Returns
+    -------
+    Comparison
+        To be read with :mod:`hybrid.statistics` and written with :mod:`hybrid.report`.
+
+    Raises
+    ------
+    ValueError
+        If a name, a number or the output folder is wrong, or a record found there is damaged.
+    ImportError
+        If a scheduler is given and Dask is not installed.
+    FloatingPointError
+        If the loss of a model is not finite.
+    """
+    planned = plan(
+        dataset,
+        models,
+        seeds=seeds,
+        epochs=epochs,
+        lr=lr,
+        batch_size=batch_size,
+        test_size=test_size,
+        n_train=n_train,
+        backend=backend,
+        out=out,
+        jobs=jobs,
+        scheduler=scheduler,
+    )
+    return run(planned, show)
+
+
+def plan(
+    dataset: Dataset,
+    models: Sequence[str] | Mapping[str, Build] | None = None,
+    *,
+    seeds: int | Sequence[int],
+    epochs: int,
+    lr: float,
+    batch_size: int,
+    test_size: float,
+    n_train: int | None,
+    backend: str,
+    out: str | Path,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    command: str | None = None,
+) -> Plan:
+    """Check everything that :func:`compare` takes, and the records that are already there, before any training.
+
+    Parameters
+    ----------
+    command
+        The command line to name in reports.
+    dataset, models, seeds, epochs, lr, batch_size, test_size, n_train, backend, out, jobs, scheduler
+        As for :func:`compare`.
+
+    Returns
+    -------
+    Plan
+        For :func:`run`.
+
+    Raises
+    ------
+    ValueError
+        As :func:`compare`.
+    ImportError
+        As :func:`compare`.
+    """
+    hybrids, seeds = resolve(models), _seeds(seeds)
+    _check_positive(epochs=epochs, batch_size=batch_size, lr=lr, jobs=1 if jobs is None else jobs)
+    split(dataset, seeds[0], test_size, n_train)
+    if scheduler is not None:
+        workers.check_scheduler(scheduler)
+    fields = {"data": dataset.fingerprint, "epochs": epochs, "lr": float(lr), "batch_size": batch_size}
+    fields |= {"test_size": float(test_size), "n_train": n_train, "backend": backend}
+    rows = {unit: build for unit, build in _rows(dataset, hybrids, fields)}
+    units = tuple(replace(unit, seed=seed) for unit in rows for seed in seeds)
+    out = _writable(out)
+    for unit in units:
+        if records.finished(out, unit):
+            records.read(out, unit)
+    builds = {unit.row: build for unit, build in rows.items()}
+    return Plan(dataset, units, builds, out, jobs or joblib.cpu_count(), scheduler, command)
+
+
+def run(plan: Plan, show: bool = True) -> Comparison:
+    """Train the units of a plan that have no record yet, and return the comparison.
+
+    Parameters
+    ----------
+    plan
+        What :func:`plan` returns.
+    show
+        Show the progress on stderr.
+
+    Returns
+    -------
+    Comparison
+        With the records of all units.
+
+    Raises
+    ------
+    FloatingPointError
+        If the loss of a model is not finite.
+    OSError
+        If the Dask scheduler does not answer.
+    """
+    labels = {unit.key: f"{records.label(*unit.row)}, seed {unit.seed}" for unit in plan.units}
+    n_done = n_finished(plan)
+    if n_done < len(plan.units):
+        with (
+            progress.Display(labels, plan.units[0].epochs, n_done, show) as display,
+            closing(_results(plan, display.folder)) as results,
+        ):
+            for unit, record in results:
+                records.write(plan.out, unit, record)
+                display.finished(unit.key, f"{100 * record['test_accuracy']:.1f} % in {record['seconds']:.1f} s")
+    return Comparison(plan.out, plan.command, plan.units, tuple(records.read(plan.out, unit) for unit in plan.units))
+
+
+def n_finished(plan: Plan) -> int:
+    """Count the units of a plan that have a record."""
+    return sum(records.finished(plan.out, unit) for unit in plan.units)
+
+
+def resolve(chosen: Sequence[str] | Mapping[str, Build] | None) -> dict[str, Build]:
+    """Return the builds of the chosen hybrid models by name; all of them if None.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, or none is given.
+    """
+    if isinstance(chosen, Mapping):
+        return dict(chosen)
+    known = models.names()
+    for name in chosen or ():
+        if name not in known:
+            raise ValueError(f"Unknown model {name!r}: expected one of {', '.join(known)}.")
+    if chosen is not None and not chosen:
+        raise ValueError(f"No model given: expected one or more of {', '.join(known)}.")
+    names = known if chosen is None else dict.fromkeys(chosen)
+    return {name: importlib.import_module(f"hybrid.models.{name}").build for name in names}
+
+
+def _rows(dataset: Dataset, hybrids: Mapping[str, Build], fields: dict[str, Any]) -> Iterator[tuple[Unit, Build]]:
+    """Yield a unit (with seed 0) and the build for every row, hybrids first, each followed by its controls."""
+    from hybrid import units
+
+    for name, build in hybrids.items():
+        unit = Unit(name, "hybrid", _source(build), n_parameters=None, seed=0, **fields)
+        n_parameters = units.n_trainable(unit, build, dataset.n_features, dataset.n_classes)
+        for variant in ("hybrid", *CONTROLS):
+            yield replace(unit, variant=variant), build
+        yield replace(unit, variant="mlp", source=_source(mlp.build), n_parameters=n_parameters), mlp.build
+    build = logistic_regression.build
+    yield Unit("logistic_regression", "baseline", _source(build), n_parameters=None, seed=0, **fields), build
+
+
+def _results(plan: Plan, folder: Path) -> Generator[tuple[Unit, Record], None, None]:
+    from hybrid import units
+
+    calls = (
+        joblib.delayed(units.attempt)(unit, plan.builds[unit.row], plan.dataset, folder)
+        for unit in plan.units
+        if not records.finished(plan.out, unit)
+    )
+    n_jobs = max(1, min(plan.jobs, len(plan.units) - n_finished(plan)))
+    with closing(workers.results(calls, n_jobs, plan.scheduler, shared=plan.dataset)) as outcomes:
+        for unit, outcome in outcomes:
+            if isinstance(outcome, Exception):
+                raise outcome
+            yield unit, outcome
+
+
+def _source(build: Build) -> str:
+    """Hash the file that defines a build (of a script or notebook the build alone) and the code that trains it."""
+    module = sys.modules[build.__module__]
+    try:
+        text = inspect.getsource(build if module.__name__ == "__main__" else module)
+    except (OSError, TypeError) as error:
+        raise ValueError(
+            f"The source of {build!r} cannot be read, so its records could not be told from those of another version: "
+            "define the build function in a file or a notebook cell."
+        ) from error
+    return hashlib.sha256(_library() + text.encode()).hexdigest()
+
+
+@cache
+def _library() -> bytes:
+    """Hash the files that decide the numbers, so that records of another version are told from those of this one."""
+    import backends
+    import circuits
+    import qml
+
+    folders = [Path(str(package.__file__)).parent for package in (circuits, backends, qml)]
+    files = [file for folder in folders for file in sorted(folder.rglob("*.py"))]
+    files += [Path(__file__).with_name(f"{name}.py") for name in ("data", "dressed", "training", "units")]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).digest()
+
+
+def _seeds(seeds: int | Sequence[int]) -> list[int]:
+    chosen = list(range(seeds)) if isinstance(seeds, int) else list(dict.fromkeys(seeds))
+    if not chosen or min(chosen) < 0:
+        raise ValueError(f"seeds is {seeds}: expected a number of seeds from 1, or a list of numbers from 0.")
+    return chosen
+
+
+def _check_positive(**numbers: float) -> None:
+    for name, number in numbers.items():
+        if not (math.isfinite(number) and number > 0):
+            raise ValueError(f"{name} is {number}: expected a positive number.")
+
+
+def _writable(out: str | Path) -> Path:
+    out = Path(out).absolute()
+    try:
+        (out / "units").mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out / "units"):
+            return out
+    except OSError as error:
+        raise ValueError(f"Cannot write to the output folder {out} ({error.strerror}): choose another one.") from error

@@ -1,0 +1,301 @@
+"""Report a comparison from its records: a table for the terminal, Markdown, a self-contained HTML page and plots."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hybrid import statistics
+from hybrid.compare import Comparison, Row
+from hybrid.records import label, write_atomically
+from hybrid.statistics import Contrast, Verdict
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from rich.table import Table
+
+HEADER = ("model", "test accuracy, %", "quantum par.", "classical par.", "training, s")
+
+VARIANTS = {
+    "hybrid": "hybrid",
+    "removed": "quantum layer removed",
+    "linear": "linear + tanh in its place",
+    "separable": "entanglers off",
+    "frozen": "quantum weights frozen",
+    "mlp": "MLP of the same size",
+    "baseline": "logistic regression",
+}
+
+# Okabe and Ito's colours, which colour-blind readers can tell apart; one per variant in all plots.
+_COLOURS = {
+    "hybrid": "#0072B2",
+    "removed": "#999999",
+    "linear": "#E69F00",
+    "separable": "#009E73",
+    "frozen": "#CC79A7",
+    "mlp": "#D55E00",
+    "baseline": "#000000",
+}
+
+
+def write(comparison: Comparison) -> list[Path]:
+    """Write ``report.md``, ``report.html`` and the plots as PNG files beside the records.
+
+    Parameters
+    ----------
+    comparison
+        What :func:`hybrid.compare.compare` returns.
+
+    Returns
+    -------
+    list of Path
+        The files; each is written whole or not at all.
+    """
+    plots = {
+        "accuracy.png": accuracy_plot(comparison),
+        "differences.png": differences_plot(comparison),
+        "learning_curves.png": learning_curves(comparison),
+    }
+    images = {name: _png(figure) for name, figure in plots.items()}
+    content = _content(comparison)
+    sources = {name: f"data:image/png;base64,{base64.b64encode(image).decode()}" for name, image in images.items()}
+    files = {
+        **images,
+        "report.md": _render("report.md.jinja", images={name: name for name in images}, **content),
+        "report.html": _render("report.html.jinja", images=sources, **content),
+    }
+    for name, data in files.items():
+        write_atomically(comparison.out / name, data)
+    return [comparison.out / name for name in files]
+
+
+def table(comparison: Comparison) -> Table:
+    """Return the table of all rows for a terminal, to be printed with rich."""
+    from rich.table import Table
+
+    first = comparison.records[0]
+    shown = Table(title=f"{first['data']}: {first['n_train']} training and {first['n_test']} test samples")
+    for column in HEADER:
+        shown.add_column(column, justify="left" if column == "model" else "right", no_wrap=column == "model")
+    for row, cells in zip(comparison.rows, _cells(comparison), strict=True):
+        last = comparison.rows.index(row) == len(comparison.rows) - 1 or row[1] == "mlp"
+        shown.add_row(*cells, end_section=last, style="bold" if row[1] == "hybrid" else None)
+    return shown
+
+
+def accuracy_plot(comparison: Comparison) -> Figure:
+    """Plot the mean test accuracy of every row with its 95 % interval, and every seed as a dot, grouped by hybrid."""
+    figure = _figure(8, 1.2 + 0.34 * (len(comparison.rows) + len(comparison.hybrids)))
+    axes = figure.add_subplot()
+    ticks: list[tuple[float, str]] = []
+    y = 0.0
+    for row in comparison.rows:
+        y -= 1.7 if row[1] in ("hybrid", "baseline") and ticks else 1.0
+        ticks.append((y, _name(row)))
+        _draw_accuracy(axes, comparison, row, y)
+    axes.set_yticks([place for place, _ in ticks], [name for _, name in ticks])
+    for tick, row in zip(axes.get_yticklabels(), comparison.rows, strict=True):
+        tick.set_fontweight("bold" if row[1] in ("hybrid", "baseline") else "normal")
+    axes.set_xlim(*_limits(comparison))
+    axes.set_xlabel("test accuracy, %")
+    axes.set_title(f"{_data(comparison)}: mean and 95 % interval, one dot per seed", loc="left")
+    axes.grid(axis="x", alpha=0.3)
+    return figure
+
+
+def differences_plot(comparison: Comparison) -> Figure:
+    """Plot each hybrid minus every row it is tested against, paired by seed: what the verdicts rest on."""
+    found = {model: statistics.contrasts(comparison, model) for model in comparison.hybrids}
+    figure = _figure(8, 1.2 + 0.42 * sum(1 + len(contrasts) for contrasts in found.values()))
+    panels = figure.subplots(len(found), sharex=True, squeeze=False)[:, 0]
+    for axes, (model, contrasts) in zip(panels, found.items(), strict=True):
+        for y, contrast in enumerate(contrasts):
+            _draw_difference(axes, comparison, model, contrast, y)
+        axes.set_yticks(range(len(contrasts)), [VARIANTS[contrast.row[1]] for contrast in contrasts])
+        axes.set_ylim(len(contrasts) - 0.5, -0.6)
+        axes.axvline(0, color="black", linewidth=1)
+        axes.grid(axis="x", alpha=0.3)
+        axes.set_title(f"{model} minus …", loc="left", fontweight="bold")
+    panels[-1].set_xlabel("percentage points of test accuracy; mean and 95 % interval, one dot per seed")
+    return figure
+
+
+def learning_curves(comparison: Comparison) -> Figure:
+    """Plot training loss and test accuracy by epoch, mean over seeds, one column per hybrid."""
+    from matplotlib.ticker import LogLocator
+
+    n = len(comparison.hybrids)
+    figure = _figure(2.2 + 4.2 * n, 6)
+    axes = figure.subplots(2, n, sharex=True, sharey="row", squeeze=False)
+    for column, model in enumerate(comparison.hybrids):
+        rows = [row for row in comparison.rows if row[0] == model or row[1] == "baseline"]
+        for row in reversed(rows):
+            _draw_curves(axes[:, column], comparison, row)
+        axes[0, column].set_title(model, loc="left", fontweight="bold")
+        axes[1, column].set_xlabel("epoch")
+    axes[0, 0].set_ylabel("training loss (cross-entropy)")
+    axes[1, 0].set_ylabel("test accuracy, %")
+    axes[0, 0].set_yscale("log")
+    axes[0, 0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes[0, 0].yaxis.set_major_formatter("{x:g}")
+    axes[0, 0].yaxis.set_minor_formatter("")
+    for each in axes.flat:
+        each.grid(alpha=0.3)
+        each.locator_params(axis="x", integer=True)
+    handles, names = axes[1, 0].get_legend_handles_labels()
+    figure.legend(handles[::-1], names[::-1], loc="outside right center", frameon=False)
+    title = "mean over seeds; band: lowest to highest seed of the hybrid"
+    figure.suptitle(f"{_data(comparison)}: {title}", x=0.01, ha="left")
+    return figure
+
+
+def _draw_accuracy(axes: Axes, comparison: Comparison, row: Row, y: float) -> None:
+    colour, found = _COLOURS[row[1]], statistics.accuracy(comparison, row)
+    values = 100 * comparison.accuracies(row)
+    axes.scatter(values, np.full(len(values), y - 0.22), s=14, color=colour, alpha=0.6, linewidths=0)
+    half = None if np.isnan(found.half) else 100 * found.half
+    axes.errorbar(100 * found.mean, y, xerr=half, fmt="D", color=colour, markersize=6, capsize=3, linewidth=1.6)
+    if row[1] == "baseline":
+        axes.axvline(100 * found.mean, color=colour, linestyle=":", linewidth=1, zorder=0)
+
+
+def _draw_difference(axes: Axes, comparison: Comparison, model: str, contrast: Contrast, y: float) -> None:
+    colour, found = _COLOURS[contrast.row[1]], contrast.difference
+    values = 100 * (comparison.accuracies((model, "hybrid")) - comparison.accuracies(contrast.row))
+    axes.scatter(values, np.full(len(values), y + 0.22), s=14, color=colour, alpha=0.6, linewidths=0)
+    half = None if np.isnan(found.half) else 100 * found.half
+    axes.errorbar(100 * found.mean, y, xerr=half, fmt="D", color=colour, markersize=6, capsize=3, linewidth=1.6)
+
+
+def _draw_curves(axes: Iterable[Axes], comparison: Comparison, row: Row) -> None:
+    top, bottom = axes
+    colour, name = _COLOURS[row[1]], VARIANTS[row[1]]
+    if row[1] == "baseline":
+        bottom.axhline(100 * comparison.accuracies(row).mean(), color=colour, linestyle=":", linewidth=1.4, label=name)
+        return
+    style: dict[str, Any] = {"color": colour, "linewidth": 2.6 if row[1] == "hybrid" else 1.4, "label": name}
+    for each, key, scale in ((top, "train_loss", 1), (bottom, "valid_accuracy", 100)):
+        curves = scale * np.array([[epoch[key] for epoch in record["history"]] for record in comparison.of(row)])
+        epochs = np.arange(1, curves.shape[1] + 1)
+        each.plot(epochs, curves.mean(axis=0), marker="o" if len(epochs) == 1 else None, **style)
+        if row[1] == "hybrid":
+            each.fill_between(epochs, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.15, linewidth=0)
+
+
+def _limits(comparison: Comparison) -> tuple[float, float]:
+    values = np.concatenate([comparison.accuracies(row) for row in comparison.rows])
+    found = [statistics.accuracy(comparison, row) for row in comparison.rows]
+    low = np.nanmin([values.min(), *(each.low for each in found)])
+    high = np.nanmax([values.max(), *(each.high for each in found)])
+    margin = 0.03 * max(high - low, 0.02)
+    return 100 * max(low - margin, -0.005), 100 * min(high + margin, 1.005)
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=120, layout="constrained")
+
+
+def _png(figure: Figure) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer)
+    return buffer.getvalue()
+
+
+def _render(template: str, **content: Any) -> bytes:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=template.endswith(".html.jinja"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(template).render(**content).encode()
+
+
+def _content(comparison: Comparison) -> dict[str, Any]:
+    found = statistics.verdicts(comparison)
+    return {
+        "title": f"Does the quantum part help? {_data(comparison)}",
+        "verdicts": found,
+        "header": HEADER,
+        "rows": [
+            {"cells": cells, "hybrid": row[1] == "hybrid"}
+            for row, cells in zip(comparison.rows, _cells(comparison), strict=True)
+        ],
+        "contrasts": {verdict.model: _contrast_cells(verdict) for verdict in found},
+        "variants": {name: text for name, text in VARIANTS.items() if name not in ("hybrid", "baseline")},
+        "resampled": comparison.resampled,
+        "settings": _settings(comparison),
+    }
+
+
+def _cells(comparison: Comparison) -> list[tuple[str, ...]]:
+    return [(label(*row), _accuracy(comparison, row), *_sizes(comparison, row)) for row in comparison.rows]
+
+
+def _accuracy(comparison: Comparison, row: Row) -> str:
+    found = statistics.accuracy(comparison, row)
+    return f"{100 * found.mean:.1f}" + ("" if np.isnan(found.half) else f" ± {100 * found.half:.1f}")
+
+
+def _sizes(comparison: Comparison, row: Row) -> tuple[str, str, str]:
+    found = comparison.of(row)
+    counts, seconds = found[0]["parameters"], np.mean([record["seconds"] for record in found])
+    quantum = f"{counts['frozen']} frozen" if counts["frozen"] else f"{counts['quantum']:,}"
+    return quantum, f"{counts['classical']:,}", f"{seconds:.1f}"
+
+
+def _contrast_cells(verdict: Verdict) -> list[tuple[str, ...]]:
+    return [
+        (
+            label(*contrast.row),
+            statistics.points(contrast.difference.mean),
+            "–"
+            if np.isnan(contrast.difference.low)
+            else f"{statistics.points(contrast.difference.low)} to {statistics.points(contrast.difference.high)}",
+            statistics.p_value(contrast.p_holm),
+        )
+        for contrast in verdict.contrasts
+    ]
+
+
+def _settings(comparison: Comparison) -> dict[str, str]:
+    first, unit = comparison.records[0], comparison.units[0]
+    seeds = dict.fromkeys(each.seed for each in comparison.units)
+    divided = "another split for each seed" if comparison.resampled else "the official test part"
+    settings = {
+        "command": comparison.command or "called from Python",
+        "data": f"{first['data']}, {first['n_train']} training and {first['n_test']} test samples ({divided})",
+        "fingerprint of the data": unit.data,
+        "seeds": ", ".join(map(str, seeds)),
+        "epochs": str(unit.epochs),
+        "optimiser": f"Adam, learning rate {unit.lr:g}, batches of {unit.batch_size}",
+        "backend": unit.backend,
+    }
+    return settings | {name: ", ".join(_distinct(comparison, name)) for name in first["versions"]}
+
+
+def _distinct(comparison: Comparison, package: str) -> list[str]:
+    """Return the versions of a package found in the records; more than one where an upgrade came in between."""
+    return list(dict.fromkeys(record["versions"].get(package, "unknown") for record in comparison.records))
+
+
+def _name(row: Row) -> str:
+    return row[0] if row[1] == "hybrid" else VARIANTS[row[1]]
+
+
+def _data(comparison: Comparison) -> str:
+    return str(comparison.records[0]["data"])
