@@ -1,0 +1,1 @@
+"""Speed of a training step, ours and the installed peers' in turn in one run."""
