@@ -1,0 +1,63 @@
+import pytest
+
+import backends
+from backends import ParameterShift, Spsa, Statevector
+from backends.names import NAMES
+
+
+@pytest.mark.parametrize(
+    "spec, backend",
+    [
+        ("statevector", Statevector()),
+        ("statevector:", Statevector()),
+        ("statevector:backprop", Statevector("backprop")),
+        ("statevector:gradient=backprop", Statevector("backprop")),
+        ("statevector:gradient='adjoint'", Statevector("adjoint")),
+    ],
+)
+def test_name_with_options(spec, backend):
+    assert backends.get(spec) == backend
+
+
+def test_values_are_as_in_python_and_bare_words_are_strings(monkeypatch):
+    monkeypatch.setattr(backends, "Statevector", lambda *values, **named: (values, named))
+    got = backends.get("statevector:lightning.qubit,4,shots=1000,precision=1e-3,seed=None,name='a b',noise=ibm:x")
+    named = {"shots": 1000, "precision": 1e-3, "seed": None, "name": "a b", "noise": "ibm:x"}
+    assert got == (("lightning.qubit", 4), named)
+
+
+def test_pennylane_devices():
+    pytest.importorskip("pennylane")
+    backend = backends.get("pennylane:default.qubit,shots=100,diff_method=spsa,seed=3")
+    assert isinstance(backend, backends.PennyLane)
+    assert (backend.device, backend.shots, backend.gradient) == ("default.qubit", 100, Spsa(seed=3))
+
+
+def test_qiskit():
+    pytest.importorskip("qiskit")
+    backend = backends.get("qiskit:precision=0.01")
+    assert isinstance(backend, backends.QiskitEstimator)
+    assert backend.precision == 0.01 and backend.gradient == ParameterShift()
+
+
+def test_unknown_name_lists_the_known_ones():
+    text = f"got the backend 'aer2', expected one of {', '.join(NAMES)}, with options as in name:key=value"
+    with pytest.raises(ValueError, match=text):
+        backends.get("aer2:shots=3")
+
+
+@pytest.mark.parametrize("options", ["shots=3", "adjoint,backprop", "adjoint,gradient=backprop"])
+def test_options_it_does_not_take(options):
+    text = f"got options '{options}' for the backend 'statevector', which it does not take"
+    with pytest.raises(ValueError, match=text):
+        backends.get(f"statevector:{options}")
+
+
+def test_wrong_value_of_an_option():
+    with pytest.raises(ValueError, match="got gradient='shift', expected 'adjoint' or 'backprop'"):
+        backends.get("statevector:gradient=shift")
+
+
+@pytest.mark.parametrize("name", NAMES.values())
+def test_every_name_is_public(name):
+    assert name in backends.__all__

@@ -1,0 +1,51 @@
+"""The README is run: its Python in one session, its commands as far as they need no network."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "README.md").read_text()
+PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+QML = Path(sys.executable).with_name("qml")
+
+
+def test_python_blocks_run(capsys):
+    pytest.importorskip("pennylane")
+    pytest.importorskip("qiskit")
+    names = {}
+    for block in PYTHON:
+        exec(compile(block, "README.md", "exec"), names)
+    assert len(PYTHON) == 3
+    assert "grad_fn" in capsys.readouterr().out
+    assert names["quantum"].weights.grad.abs().sum() > 0
+
+
+def test_commands_exist():
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(re.findall(r"^    make (\w+)", TEXT, re.MULTILINE)) == {"demo", "test"} <= set(targets)
+
+
+def test_compare_command_runs(tmp_path):
+    (command,) = re.findall(r"^    qml (compare digits .*?)  +#", TEXT, re.MULTILINE)
+    shrunk = re.sub(r"--seeds \d+", "--seeds 1", command).split()
+    options = ["--epochs", "1", "--jobs", "1", "--out", str(tmp_path / "run")]
+    done = subprocess.run([QML, *shrunk, *options], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "reuploading" in done.stdout
+    assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_links_lead_somewhere():
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", TEXT):
+        assert (ROOT / target).exists(), target
+
+
+def test_names_of_models_and_templates_are_complete():
+    models = {p.stem for p in (ROOT / "hybrid" / "models").glob("[!_]*.py")}
+    templates = {p.stem for p in (ROOT / "circuits" / "templates").glob("[!_]*.py")}
+    assert models == set(re.findall(r"^\| `(\w+)` \|", TEXT, re.MULTILINE))
+    assert templates <= set(re.findall(r"`(\w+)`", TEXT))

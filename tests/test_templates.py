@@ -1,0 +1,612 @@
+import doctest
+import functools
+import importlib
+import inspect
+import itertools
+import pkgutil
+import re
+
+import dense
+import numpy as np
+import pennylane as qp
+import pytest
+import qiskit.circuit.library as ql
+from foreign import equal_up_to_phase, pennylane_unitary, qiskit_unitary
+from strategies import haar_unitary
+
+from circuits import CX, RX, RY, Circuit, templates
+from circuits.templates import (
+    CONTROLLED_ROT,
+    RY_CX,
+    SU4,
+    amplitude_encoding,
+    angle_encoding,
+    basic_entangler,
+    data_reuploading,
+    hardware_efficient,
+    iqp,
+    kept_qubits,
+    mps,
+    qcnn,
+    simplified_two_design,
+    strongly_entangling,
+    tree_tensor_network,
+    zz_feature_map,
+)
+
+NAMES = [module.name for module in pkgutil.iter_modules(templates.__path__) if not module.name.startswith("_")]
+SMALL = {"n_qubits": 3, "n_layers": 2}
+
+
+def function(name):
+    return getattr(importlib.import_module(f"circuits.templates.{name}"), name)
+
+
+def build(name, **changes):
+    """The template with only its required arguments, small."""
+    parameters = inspect.signature(function(name)).parameters.values()
+    required = {p.name: SMALL[p.name] for p in parameters if p.default is inspect.Parameter.empty}
+    return function(name)(**{**required, **changes})
+
+
+def values(circuit, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.uniform(-2, 2, circuit.n_inputs), rng.uniform(-2, 2, circuit.n_weights)
+
+
+def draw(shape, seed=0):
+    return np.random.default_rng(seed).uniform(-2, 2, shape)
+
+
+def same(circuit, foreign, x=(), w=()):
+    """Equality of whole unitaries up to a global phase."""
+    return equal_up_to_phase(dense.unitary(circuit, np.ravel(x), np.ravel(w)), foreign)
+
+
+# What every template does: a new file is tested the moment it exists.
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_template_is_a_function_of_its_files_name(name):
+    assert name in templates.__all__
+    assert getattr(templates, name) is function(name)
+    assert isinstance(build(name), Circuit)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_docstring_opens_with_formula_and_source(name):
+    text = inspect.getdoc(function(name))
+    first = text.split("\n\n")[0]
+    assert re.search(r"``.+``|PennyLane", first)
+    assert re.search(r"arXiv:\d{4}\.\d{4,5}", first)
+    assert all(f"{section}\n---" in text for section in ("Parameters", "Returns", "Raises"))
+    assert "n_inputs" in text
+    assert ("reps" in text) == ("n_layers" in inspect.signature(function(name)).parameters)
+    assert all(f"\n{p} : " in text or f"{p}, " in text for p in inspect.signature(function(name)).parameters)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_templates_come_back_from_json(name):
+    circuit = build(name)
+    assert Circuit.from_json(circuit.to_json()) == circuit == build(name)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "amplitude_encoding"])
+def test_the_inverse_undoes_a_template(name):
+    circuit = build(name)
+    whole = dense.unitary(circuit + circuit.inverse(), *values(circuit))
+    assert np.allclose(whole, np.eye(8), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("n_qubits", [2, 3, 4])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_feature_and_weight_is_used(name, n_qubits):
+    circuit = build(name, n_qubits=n_qubits)
+    used = {slot for angle in circuit.angles for slot in angle.slots}
+    stated = {("x", i) for i in range(circuit.n_inputs)} | {("w", j) for j in range(circuit.n_weights)}
+    assert used == stated != set()
+
+
+@pytest.mark.parametrize("n_qubits", [0, -1, 1.0, "3", None, True])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_number_of_qubits_is_required(name, n_qubits):
+    with pytest.raises(ValueError, match=rf"got n_qubits={n_qubits!r}, expected an integer of at least \d: pass n_qub"):
+        build(name, n_qubits=n_qubits)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if "n_layers" in inspect.signature(function(n)).parameters])
+def test_a_number_of_layers_is_required(name):
+    with pytest.raises(ValueError, match="got n_layers=0, expected an integer of at least 1: pass n_layers=1"):
+        build(name, n_layers=0)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("qcnn", "tree_tensor_network", "mps")])
+def test_one_qubit_is_enough_where_nothing_needs_two(name):
+    circuit = build(name, n_qubits=1)
+    assert all(op.qubits == (0,) for op in circuit.ops)
+
+
+@pytest.mark.parametrize("name", ["qcnn", "tree_tensor_network", "mps"])
+def test_pairs_need_two_qubits(name):
+    assert build(name, n_qubits=2).n_qubits == 2
+    with pytest.raises(ValueError, match="got n_qubits=1, expected an integer of at least 2"):
+        build(name, n_qubits=1)
+
+
+def test_the_examples_in_the_docstring_run():
+    assert doctest.testmod(templates).failed == 0
+    assert doctest.testmod(templates).attempted > 0
+
+
+# Feature maps
+
+
+@pytest.mark.parametrize("rotation", ["X", "Y", "Z"])
+def test_angle_encoding_is_pennylanes(rotation):
+    x = draw(3)
+    foreign = pennylane_unitary(lambda: qp.AngleEmbedding(x, range(3), rotation), 3)
+    assert same(angle_encoding(3, rotation), foreign, x)
+    assert angle_encoding(3) == angle_encoding(3, "X")
+
+
+@pytest.mark.parametrize(("n_qubits", "n_features"), [(2, None), (3, 5), (3, 8), (1, 1)])
+def test_amplitude_encoding_is_the_normalised_vector(n_qubits, n_features):
+    circuit = amplitude_encoding(n_qubits, n_features)
+    x = draw(circuit.n_inputs)
+    expected = np.zeros(2**n_qubits)
+    expected[: len(x)] = x / np.linalg.norm(x)
+    assert np.allclose(dense.state(circuit, x), expected, rtol=0, atol=1e-14)
+
+    @qp.qnode(qp.device("default.qubit", wires=n_qubits))
+    def foreign():
+        qp.AmplitudeEmbedding(x, range(n_qubits), pad_with=0.0, normalize=True)
+        return qp.state()
+
+    assert np.allclose(dense.state(circuit, x), foreign(), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("n_features", [0, 5])
+def test_amplitude_encoding_holds_two_to_the_n_features(n_features):
+    with pytest.raises(ValueError, match=f"got n_features={n_features}, expected an integer from 1 to 4"):
+        amplitude_encoding(2, n_features)
+
+
+@pytest.mark.parametrize("pairs", [None, [(0, 1), (2, 0)], []])
+@pytest.mark.parametrize("n_layers", [1, 3])
+def test_iqp_is_pennylanes(n_layers, pairs):
+    x = draw(3)
+    foreign = pennylane_unitary(lambda: qp.IQPEmbedding(x, range(3), n_layers, pairs), 3)
+    assert same(iqp(3, n_layers, pairs), foreign, x)
+
+
+@pytest.mark.parametrize("n_qubits", [2, 3, 4])
+@pytest.mark.parametrize("n_layers", [1, 2])
+@pytest.mark.parametrize(
+    ("entanglement", "theirs"), [("full", "full"), ("linear", "linear"), ("brick", "pairwise"), ("ring", "circular")]
+)
+def test_zz_feature_map_is_qiskits(n_qubits, n_layers, entanglement, theirs):
+    x = draw(n_qubits)
+    foreign = ql.zz_feature_map(n_qubits, n_layers, theirs).assign_parameters(x)
+    assert same(zz_feature_map(n_qubits, n_layers, entanglement), qiskit_unitary(foreign), x)
+
+
+def test_zz_feature_map_of_one_qubit_is_qiskits_z_feature_map():
+    foreign = ql.z_feature_map(1, 3).assign_parameters([0.4])
+    assert same(zz_feature_map(1, 3), qiskit_unitary(foreign), [0.4])
+
+
+def test_zz_feature_map_has_qiskits_defaults():
+    foreign = ql.zz_feature_map(3).assign_parameters(draw(3))
+    assert same(zz_feature_map(3), qiskit_unitary(foreign), draw(3))
+
+
+# Ansätze
+
+
+@pytest.mark.parametrize("rotation", ["X", "Y", "Z"])
+@pytest.mark.parametrize("n_qubits", [1, 2, 4])
+def test_basic_entangler_is_pennylanes(n_qubits, rotation):
+    w, gate = draw((3, n_qubits)), getattr(qp, f"R{rotation}")
+    foreign = pennylane_unitary(lambda: qp.BasicEntanglerLayers(w, range(n_qubits), gate), n_qubits)
+    assert same(basic_entangler(n_qubits, 3, rotation), foreign, w=w)
+
+
+@pytest.mark.parametrize(("n_qubits", "ranges"), [(1, None), (2, None), (4, None), (4, [2, 3, 1, 5, -1])])
+def test_strongly_entangling_is_pennylanes(n_qubits, ranges):
+    w = draw((5, n_qubits, 3))
+    foreign = pennylane_unitary(lambda: qp.StronglyEntanglingLayers(w, range(n_qubits), ranges), n_qubits)
+    assert same(strongly_entangling(n_qubits, 5, ranges), foreign, w=w)
+
+
+@pytest.mark.parametrize("n_qubits", [1, 2, 3, 5])
+def test_simplified_two_design_is_pennylanes(n_qubits):
+    first, rest = draw(n_qubits), draw((2, n_qubits - 1, 2), seed=1)
+    foreign = pennylane_unitary(lambda: qp.SimplifiedTwoDesign(first, rest, range(n_qubits)), n_qubits)
+    assert same(simplified_two_design(n_qubits, 2), foreign, w=np.concatenate([first, rest.ravel()]))
+
+
+PATTERNS = [
+    ("linear", "linear"),
+    ("full", "full"),
+    ("brick", "pairwise"),
+    ("ring", [[0, 1], [1, 2], [2, 3], [3, 0]]),
+    ([(2, 3), (1, 2), (0, 1)], "reverse_linear"),
+]
+
+
+@pytest.mark.parametrize("final", [True, False])
+@pytest.mark.parametrize(("entanglement", "theirs"), PATTERNS, ids=str)
+def test_hardware_efficient_is_qiskits_efficient_su2(entanglement, theirs, final):
+    circuit = hardware_efficient(4, 2, entanglement=entanglement, final_rotations=final)
+    foreign = ql.efficient_su2(4, entanglement=theirs, reps=2, skip_final_rotation_layer=not final)
+    w = draw(circuit.n_weights)
+    assert same(circuit, qiskit_unitary(foreign.assign_parameters(w)), w=w)
+
+
+@pytest.mark.parametrize(("entanglement", "theirs"), PATTERNS, ids=str)
+def test_hardware_efficient_is_qiskits_real_amplitudes(entanglement, theirs):
+    circuit = hardware_efficient(4, 2, ["RY"], entanglement)
+    w = draw(circuit.n_weights)
+    foreign = ql.real_amplitudes(4, theirs, 2).assign_parameters(w)
+    assert same(circuit, qiskit_unitary(foreign), w=w)
+
+
+@pytest.mark.parametrize("n_qubits", [1, 2, 3])
+def test_hardware_efficient_with_other_gates_is_qiskits_n_local(n_qubits):
+    circuit = hardware_efficient(n_qubits, 2, ("RZ", "RX", "RZ"), entangler="CZ")
+    blocks = "cz" if n_qubits > 1 else []
+    w = draw(circuit.n_weights)
+    foreign = ql.n_local(n_qubits, ["rz", "rx", "rz"], blocks, "linear", 2).assign_parameters(w)
+    assert same(circuit, qiskit_unitary(foreign), w=w)
+
+
+def test_a_ring_of_two_couples_once():
+    assert hardware_efficient(2, 1, entanglement="ring") == hardware_efficient(2, 1, entanglement="linear")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: angle_encoding(2, "W"), "got rotation='W', expected one of 'X', 'Y', 'Z': write the name as listed"),
+        (lambda: angle_encoding(2, "XY"), "got rotation='XY', expected one of"),
+        (lambda: basic_entangler(2, 1, "RX"), "got rotation='RX', expected one of 'X', 'Y', 'Z'"),
+        (lambda: qcnn(4, encoding="A"), "got encoding='A', expected one of"),
+        (lambda: hardware_efficient(2, 1, ["RY", "H"]), "got rotations='H', expected one of 'RX', 'RY', 'RZ'"),
+        (lambda: hardware_efficient(2, 1, []), r"got len\(rotations\)=0, expected an integer of at least 1"),
+        (lambda: hardware_efficient(2, 1, entangler="CY"), "got entangler='CY', expected one of 'CX', 'CZ'"),
+        (
+            lambda: hardware_efficient(2, 1, entanglement="circular"),
+            r"got entanglement='circular', expected one of 'linear', 'ring', 'brick', 'full': or list the pairs",
+        ),
+        (lambda: zz_feature_map(2, entanglement=None), "got entanglement=None, expected one of"),
+        (
+            lambda: zz_feature_map(2, 1, [(0, 2)]),
+            r"got \(0, 2\) in entanglement, expected two different qubits from 0 t",
+        ),
+        (lambda: iqp(3, pairs=[(1, 1)]), r"got \(1, 1\) in pairs, expected two different qubits"),
+        (lambda: iqp(3, pairs=[0, 1]), "got 0 in pairs, expected two different qubits"),
+        (lambda: iqp(3, pairs=[(0, 1, 2)]), r"got \(0, 1, 2\) in pairs"),
+        (lambda: strongly_entangling(3, 2, [1]), "got 1 ranges for n_layers=2, expected one per layer"),
+        (lambda: strongly_entangling(3, 1, [3]), "got the range 3 on 3 qubits, expected no multiple of 3"),
+        (lambda: data_reuploading(2, 1, 0), "got n_features=0, expected an integer of at least 1"),
+        (lambda: qcnn(4, 4), "got n_final=4, expected an integer from 1 to 3"),
+        (lambda: kept_qubits(4, 0), "got n_final=0, expected an integer from 1 to 3"),
+        (lambda: mps(3, block=CX), "got block=CX, expected a Circuit on 2 qubits: circuits.templates.SU4, for example"),
+        (lambda: tree_tensor_network(3, Circuit(3, [])), "got block on 3 qubits with 0 features, expected 2 qubits"),
+        (lambda: qcnn(4, pooling=angle_encoding(2)), "got pooling on 2 qubits with 2 features, expected 2 qubits and"),
+        (lambda: qcnn(4, convolution="SU4"), "got convolution='SU4', expected a Circuit on 2 qubits"),
+    ],
+)
+def test_wrong_arguments_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+# Data re-uploading, against matrices written from the paper
+
+
+def paper_unitary(a, b, c):
+    return dense.rz(b) @ dense.ry(a) @ dense.rz(c)
+
+
+def paper_reuploading(x, theta, scale, entangle=True):
+    """The paper's circuit: theta (layers, qubits, unitaries, 3), scale (layers, qubits, features)."""
+    n_layers, n_qubits, n_unitaries, _ = theta.shape
+    padded = np.zeros((n_layers, n_qubits, 3 * n_unitaries))
+    padded[..., : len(x)] = scale * x
+    angles = theta + padded.reshape(theta.shape)
+    pairs = {1: [[], []], 2: [[(0, 1)]] * 2, 3: [[(0, 1)], [(1, 2)]], 4: [[(0, 1), (2, 3)], [(1, 2), (0, 3)]]}[n_qubits]
+    total = np.eye(2**n_qubits)
+    for number, layer in enumerate(angles):
+        columns = [np.linalg.multi_dot([np.eye(2), *[paper_unitary(*u) for u in q[::-1]], np.eye(2)]) for q in layer]
+        total = dense.kron(*columns) @ total
+        for pair in pairs[number % 2] if entangle and number < n_layers - 1 else []:
+            total = dense.embed(dense.FIXED["CZ"], pair, n_qubits) @ total
+    return total
+
+
+@pytest.mark.parametrize("entangle", [True, False])
+@pytest.mark.parametrize("n_features", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize("n_qubits", [1, 2, 3, 4])
+def test_data_reuploading_is_the_papers(n_qubits, n_features, entangle):
+    n_layers, n_unitaries = 4, -(-n_features // 3)
+    circuit = data_reuploading(n_qubits, n_layers, n_features, entangle=entangle)
+    x, theta = draw(n_features), draw((n_layers, n_qubits, n_unitaries, 3), seed=1)
+    scale = draw((n_layers, n_qubits, n_features), seed=2)
+    w = np.concatenate([theta.ravel(), scale.ravel()])
+    assert (circuit.n_inputs, circuit.n_weights) == (n_features, len(w))
+    assert same(circuit, paper_reuploading(x, theta, scale, entangle), x, w)
+
+
+def test_data_reuploading_without_scaling_takes_features_as_angles():
+    circuit, x, theta = data_reuploading(2, 3, 4, scaling=False), draw(4), draw((3, 2, 2, 3), seed=1)
+    assert same(circuit, paper_reuploading(x, theta, 1.0), x, theta)
+
+
+def test_data_reuploading_is_pennylanes_rot():
+    x, theta = draw(3), draw((2, 3), seed=1)
+
+    def foreign():
+        for a, b, c in theta + x:
+            qp.Rot(c, a, b, wires=0)
+
+    assert same(data_reuploading(1, 2, 3, scaling=False), pennylane_unitary(foreign, 1), x, theta)
+
+
+def test_data_reuploading_takes_as_many_features_as_qubits_by_default():
+    assert data_reuploading(3, n_layers=2) == data_reuploading(3, 2, n_features=3, scaling=True, entangle=True)
+
+
+def test_data_reuploading_has_as_many_frequencies_as_layers():
+    """A feature uploaded L times gives a trigonometric polynomial of degree L (arXiv:2008.08605)."""
+    circuit = data_reuploading(1, 3, n_features=1, scaling=False)
+    w = draw(circuit.n_weights)
+    grid = 2 * np.pi * np.arange(16) / 16
+    f = [(abs(dense.state(circuit, [t], w)) ** 2) @ [1, -1] for t in grid]
+    spectrum = abs(np.fft.rfft(f)) / 16
+    assert np.all(spectrum[:4] > 1e-3)
+    assert np.all(spectrum[4:] < 1e-14)
+
+
+# Two-qubit blocks
+
+
+def derivatives(circuit, w):
+    """U† dU/dw_j of a circuit's matrix by central differences, one row per weight."""
+    h, u = 1e-5, dense.unitary(circuit, w=w)
+    steps = h * np.eye(len(w))
+    return [(u.conj().T @ (dense.unitary(circuit, w=w + s) - dense.unitary(circuit, w=w - s)) / (2 * h)) for s in steps]
+
+
+def test_su4_reaches_every_two_qubit_unitary():
+    """Its 15 weights move it in all 15 directions of su(4)."""
+    tangents = np.array(derivatives(SU4, draw(15))).reshape(15, -1)
+    singular = np.linalg.svd(np.hstack([tangents.real, tangents.imag]), compute_uv=False)
+    assert singular[-1] > 1e-3
+    assert abs(abs(np.linalg.det(dense.unitary(SU4, w=draw(15)))) - 1) < 1e-12
+
+
+def test_controlled_rot_is_pennylanes():
+    w = draw(3)
+    assert same(CONTROLLED_ROT, pennylane_unitary(lambda: qp.CRot(*w, wires=(0, 1)), 2), w=w)
+
+
+def test_ry_cx_is_two_rotations_and_a_cx():
+    expected = dense.FIXED["CX"] @ np.kron(dense.ry(0.3), dense.ry(-0.8))
+    assert same(RY_CX, expected, w=[0.3, -0.8])
+
+
+# QCNN, against one that really measures
+
+
+def two_qubit(w):
+    """The 15-weight block from exponentials."""
+
+    def local(a, b, c):
+        return dense.rx(c) @ dense.ry(b) @ dense.rx(a)
+
+    w = np.reshape(w, (5, 3))
+    coupling = np.linalg.multi_dot([dense.two_qubit_rotation(p * 2)(t) for p, t in zip("XYZ", w[2], strict=True)])
+    return np.kron(local(*w[3]), local(*w[4])) @ coupling @ np.kron(local(*w[0]), local(*w[1]))
+
+
+def measured_qcnn(rho, n_qubits, n_final, w):
+    """Density matrix after a QCNN whose pooled qubits are measured and rotated upon, one after another."""
+    w, active = list(w), list(range(n_qubits))
+
+    def take(k):
+        return [w.pop(0) for _ in range(k)]
+
+    def apply(rho, matrix, qubits):
+        whole = dense.embed(matrix, qubits, n_qubits)
+        return whole @ rho @ whole.conj().T
+
+    while len(active) > n_final:
+        convolution = two_qubit(take(15))
+        for start in (0, 1):
+            for i in range(start, len(active) - 1, 2):
+                rho = apply(rho, convolution, active[i : i + 2])
+        a, b, c = take(3)
+        conditional = [np.eye(2), dense.rz(c) @ dense.ry(b) @ dense.rz(a)]
+        for kept, measured in zip(active[0::2], active[1::2], strict=False):
+            branches = [apply(rho, np.diag([1 - m, m]), [measured]) for m in (0, 1)]
+            rho = sum(apply(branch, v, [kept]) for branch, v in zip(branches, conditional, strict=True))
+        active = active[::2]
+    if len(active) == 1:
+        a, b, c = take(3)
+        return apply(rho, dense.rx(c) @ dense.ry(b) @ dense.rx(a), active)
+    for pair in itertools.combinations(active, 2):
+        rho = apply(rho, two_qubit(take(15)), pair)
+    assert not w
+    return rho
+
+
+def reduced(rho, kept, n_qubits):
+    """Partial trace onto the kept qubits."""
+    tensor, labels = rho.reshape((2,) * 2 * n_qubits), list(range(2 * n_qubits))
+    columns = [n_qubits + q if q in kept else q for q in range(n_qubits)]
+    out = [*kept, *(n_qubits + q for q in kept)]
+    return np.einsum(tensor, labels[:n_qubits] + columns, out).reshape(2 ** len(kept), -1)
+
+
+@pytest.mark.parametrize(("n_qubits", "n_final"), [(2, 1), (3, 1), (3, 2), (4, 1), (4, 2), (5, 1), (5, 3)])
+def test_qcnn_agrees_with_real_measurements(n_qubits, n_final):
+    circuit = qcnn(n_qubits, n_final)
+    x, w = values(circuit)
+    kept = kept_qubits(n_qubits, n_final)
+    psi = dense.state(circuit, x, w)
+    start = dense.kron(*[dense.ry(t)[:, :1] for t in x]).ravel()
+    expected = measured_qcnn(np.outer(start, start), n_qubits, n_final, w)
+    ours = reduced(np.outer(psi, psi.conj()), kept, n_qubits)
+    assert np.allclose(ours, reduced(expected, kept, n_qubits), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("n_qubits", "n_final", "kept"),
+    [
+        (2, 1, (0,)),
+        (3, 1, (0,)),
+        (5, 2, (0, 4)),
+        (5, 3, (0, 2, 4)),
+        (8, 1, (0,)),
+        (8, 2, (0, 4)),
+        (8, 3, (0, 4)),
+        (8, 4, (0, 2, 4, 6)),
+        (7, 4, (0, 2, 4, 6)),
+    ],
+)
+def test_every_second_qubit_is_pooled_away(n_qubits, n_final, kept):
+    assert kept_qubits(n_qubits, n_final) == kept
+    circuit = qcnn(n_qubits, n_final)
+    levels = next(k for k in range(1, 4) if -(-n_qubits // 2**k) <= n_final)
+    last = 15 * len(kept) * (len(kept) - 1) // 2 or 3
+    assert circuit.n_weights == 18 * levels + last
+
+
+@pytest.mark.parametrize("encoding", ["X", "Y", "Z"])
+def test_qcnn_encodes_one_feature_per_qubit(encoding):
+    assert qcnn(4, encoding=encoding) == angle_encoding(4, encoding) + qcnn(4, encoding=None)
+    assert qcnn(4, encoding=None).n_inputs == 0
+
+
+def test_qcnn_takes_other_blocks():
+    conditional = Circuit(2, [RX(0.5, 1), CX(0, 1)])
+    circuit = qcnn(4, encoding=None, convolution=RY_CX, pooling=conditional)
+    assert circuit.n_weights == 2 * (2 + 0) + 3
+    assert [op.gate.name for op in circuit.ops[:9]] == ["RY", "RY", "CX"] * 3
+    assert [op.qubits for op in circuit.ops[9:13]] == [(0,), (1, 0), (2,), (3, 2)]
+
+
+matrix = functools.cache(dense.op_matrix)
+
+
+def evolve(circuit, x, w):
+    """State vector by tensor contraction, quick enough for eight qubits."""
+    psi = np.zeros((2,) * circuit.n_qubits, complex)
+    psi.flat[0] = 1
+    for op in circuit.ops:
+        angles = tuple(float(a.evaluate(x, w)) for a in op.angles)
+        k = len(op.qubits)
+        gate = matrix(op, angles).reshape((2,) * 2 * k)
+        psi = np.moveaxis(np.tensordot(gate, psi, (range(k, 2 * k), op.qubits)), range(k), op.qubits)
+    return psi
+
+
+def gradient(circuit, readout_qubits, x, w):
+    """Gradient with respect to the weights of a random sum of Paulis on the given qubits, central differences."""
+    k = len(readout_qubits)
+    rng = np.random.default_rng(3)
+    observable = sum(rng.normal() * dense.word(letters) for letters in itertools.product("IXYZ", repeat=k))
+
+    def value(w):
+        psi = np.moveaxis(evolve(circuit, x, w), readout_qubits, range(k)).reshape(2**k, -1)
+        return np.einsum("ia,ij,ja->", psi.conj(), observable, psi).real
+
+    h = 1e-4
+    return np.array([(value(w + s) - value(w - s)) / (2 * h) for s in h * np.eye(len(w))])
+
+
+@pytest.mark.parametrize(("n_qubits", "n_final"), [(2, 1), (3, 1), (5, 2), (7, 1), (8, 4)])
+def test_every_weight_of_a_qcnn_moves_the_kept_qubits(n_qubits, n_final):
+    circuit = qcnn(n_qubits, n_final)
+    slopes = gradient(circuit, kept_qubits(n_qubits, n_final), *values(circuit, seed=1))
+    assert np.all(abs(slopes) > 1e-8)
+
+
+def test_every_weight_of_a_qcnn_moves_z_of_the_kept_qubit():
+    circuit = qcnn(4)
+    x, w = values(circuit, seed=1)
+    h = 1e-4
+    z = [
+        [(abs(evolve(circuit, x, w + s)[i]) ** 2).sum() for i in (0, 1)]
+        for e in np.eye(len(w))
+        for s in (h * e, -h * e)
+    ]
+    slopes = np.diff(np.array(z).reshape(-1, 2, 2) @ [1, -1], axis=1)
+    assert np.all(abs(slopes) / (2 * h) > 1e-8)
+
+
+@pytest.mark.parametrize("n_qubits", [2, 3, 5, 8])
+@pytest.mark.parametrize("template", [tree_tensor_network, mps])
+def test_every_weight_of_a_tensor_network_moves_its_last_qubit(template, n_qubits):
+    circuit = template(n_qubits)
+    slopes = gradient(circuit, (n_qubits - 1,), *values(circuit, seed=1))
+    assert np.all(abs(slopes) > 1e-8)
+
+
+def test_data_reuploading_loses_only_the_first_turn_of_zero():
+    circuit = data_reuploading(2, 2, n_features=3, scaling=False)
+    slopes = gradient(circuit, (0, 1), *values(circuit))
+    assert list(np.flatnonzero(abs(slopes) < 1e-8)) == [2, 5]
+
+
+# Tensor networks
+
+
+def foreign_block(block):
+    """A block as PennyLane wants it: (weights, wires)."""
+    return lambda weights, wires: qp.QubitUnitary(dense.unitary(block, w=weights), wires=wires)
+
+
+@pytest.mark.parametrize("block", [RY_CX, SU4], ids=["RY_CX", "SU4"])
+@pytest.mark.parametrize("n_qubits", [2, 4, 8])
+def test_tree_tensor_network_is_pennylanes(n_qubits, block):
+    w = draw((n_qubits - 1, block.n_weights))
+    foreign = pennylane_unitary(lambda: qp.TTN(range(n_qubits), 2, foreign_block(block), block.n_weights, w), n_qubits)
+    assert same(tree_tensor_network(n_qubits, block), foreign, w=w)
+
+
+@pytest.mark.parametrize(
+    ("n_qubits", "pairs"),
+    [
+        (3, [(0, 1), (1, 2)]),
+        (5, [(0, 1), (2, 3), (1, 3), (3, 4)]),
+        (6, [(0, 1), (2, 3), (4, 5), (1, 3), (3, 5)]),
+        (7, [(0, 1), (2, 3), (4, 5), (1, 3), (5, 6), (3, 6)]),
+    ],
+)
+def test_a_tree_of_any_size_ends_at_the_last_qubit(n_qubits, pairs):
+    block = Circuit(2, [CX(0, 1)])
+    assert tree_tensor_network(n_qubits, block) == Circuit(n_qubits, [CX(*pair) for pair in pairs])
+
+
+@pytest.mark.parametrize("block", [RY_CX, SU4], ids=["RY_CX", "SU4"])
+@pytest.mark.parametrize("n_qubits", [2, 3, 5])
+def test_mps_is_pennylanes(n_qubits, block):
+    w = draw((n_qubits - 1, block.n_weights))
+    foreign = pennylane_unitary(lambda: qp.MPS(range(n_qubits), 2, foreign_block(block), block.n_weights, w), n_qubits)
+    assert same(mps(n_qubits, block), foreign, w=w)
+
+
+def test_a_block_of_fixed_gates_has_no_weights():
+    circuit = mps(3, Circuit(2, [RY(0.5, 0), CX(0, 1)]))
+    assert circuit.n_weights == 0
+    assert same(circuit, dense.unitary(Circuit(3, [RY(0.5, 0), CX(0, 1), RY(0.5, 1), CX(1, 2)])))
+
+
+def test_the_comparison_can_fail():
+    """Another unitary, or another order of qubits, is not the same up to a phase."""
+    u = haar_unitary(2, 0)
+    assert equal_up_to_phase(u, 1j * u)
+    assert not equal_up_to_phase(u, haar_unitary(2, 1))
+    assert not equal_up_to_phase(dense.unitary(Circuit(2, [CX(0, 1)])), dense.unitary(Circuit(2, [CX(1, 0)])))

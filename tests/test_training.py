@@ -1,0 +1,223 @@
+"""hybrid/training.py against a training loop written out in torch, and as a scikit-learn classifier."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+
+from hybrid import training
+from hybrid.baselines import mlp
+from hybrid.data import load
+
+IRIS = load("iris")
+X = StandardScaler().fit_transform(IRIS.X)
+Y = IRIS.y
+
+
+def small():
+    return mlp.build(4, 3, n_parameters=60)
+
+
+def by_hand(build, seed, epochs, lr, batch_size):
+    """The same training as a plain torch loop."""
+    torch.manual_seed(seed)
+    model = build()
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+    order = torch.Generator().manual_seed(seed)
+    data = torch.utils.data.TensorDataset(torch.from_numpy(X), torch.from_numpy(Y))
+    losses = []
+    loader = torch.utils.data.DataLoader(data, batch_size, shuffle=True, generator=order)
+    for _ in range(epochs):
+        total = 0.0
+        for x, y in loader:
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(y)
+        losses.append(total / len(Y))
+    return model, losses
+
+
+def test_fit_is_the_plain_torch_loop():
+    fitted = training.fit(small, X, Y, seed=3, epochs=4, lr=0.02, batch_size=16)
+    model, losses = by_hand(small, 3, 4, 0.02, 16)
+    np.testing.assert_allclose([epoch["train_loss"] for epoch in fitted.history], losses, rtol=1e-5)
+    for one, other in zip(fitted.net.module_.parameters(), model.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_history():
+    valid = (X[:50], Y[:50])
+    fitted = training.fit(small, X, Y, epochs=3, valid=valid)
+    assert [epoch["epoch"] for epoch in fitted.history] == [1, 2, 3]
+    last = fitted.history[-1]
+    assert set(last) == {"epoch", "train_loss", "valid_loss", "valid_accuracy", "seconds"}
+    logits = fitted.net.module_(torch.from_numpy(X[:50]))
+    accuracy = (logits.argmax(1).numpy() == Y[:50]).mean()
+    assert last["valid_accuracy"] == pytest.approx(accuracy)
+    assert last["valid_loss"] == pytest.approx(nn.functional.cross_entropy(logits, torch.from_numpy(Y[:50])).item())
+    assert fitted.seconds == sum(epoch["seconds"] for epoch in fitted.history) > 0
+    assert set(training.fit(small, X, Y, epochs=1).history[0]) == {"epoch", "train_loss", "seconds"}
+
+
+def test_watching_does_not_change_the_training():
+    one = training.fit(small, X, Y, epochs=2, valid=(X, Y))
+    other = training.fit(small, X, Y, epochs=2)
+    assert [e["train_loss"] for e in one.history] == [e["train_loss"] for e in other.history]
+
+
+def test_on_epoch_is_told_every_epoch():
+    told = []
+    fitted = training.fit(small, X, Y, epochs=3, on_epoch=told.append)
+    assert told == fitted.history
+
+
+class Spy(nn.Linear):
+    """Remembers the batches it has seen, and draws random numbers as dropout does."""
+
+    def __init__(self, draws):
+        super().__init__(4, 3)
+        self.draws, self.seen = draws, []
+
+    def forward(self, x):
+        torch.rand(self.draws)
+        self.seen.append(x.clone())
+        return super().forward(x)
+
+
+def test_the_order_of_the_data_is_the_same_for_every_model_and_another_for_every_seed():
+    seen = {}
+    for draws, seed in ((0, 0), (5, 0), (0, 1)):
+        fitted = training.fit(lambda draws=draws: Spy(draws), X, Y, seed=seed, epochs=2, batch_size=50)
+        seen[draws, seed] = torch.cat(fitted.net.module_.seen)
+    torch.testing.assert_close(seen[0, 0], seen[5, 0])
+    assert not torch.equal(seen[0, 0], seen[0, 1])
+    assert not torch.equal(seen[0, 0][:150], seen[0, 0][150:]), "each epoch has an order of its own"
+
+
+def test_the_seed_alone_decides():
+    torch.manual_seed(111)
+    one = training.fit(small, X, Y, seed=5, epochs=2)
+    torch.manual_seed(222)
+    other = training.fit(small, X, Y, seed=5, epochs=2)
+    third = training.fit(small, X, Y, seed=6, epochs=2)
+    assert [e["train_loss"] for e in one.history] == [e["train_loss"] for e in other.history]
+    assert one.history[0]["train_loss"] != third.history[0]["train_loss"]
+
+
+def test_torch_is_left_as_it_was():
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    n_threads = torch.get_num_threads()
+    during = []
+    training.fit(small, X, Y, epochs=1, on_epoch=lambda epoch: during.append(torch.get_num_threads()))
+    assert during == [1] and torch.get_num_threads() == n_threads
+    torch.testing.assert_close(torch.rand(3), expected)
+
+
+def test_threads_are_put_back_after_an_error():
+    n_threads = torch.get_num_threads()
+    with pytest.raises(RuntimeError), training.one_thread():
+        raise RuntimeError
+    assert torch.get_num_threads() == n_threads
+
+
+def test_trainings_in_threads_of_one_process_do_not_disturb_each_other():
+    alone = [training.fit(small, X, Y, seed=seed, epochs=2).history[-1]["train_loss"] for seed in range(4)]
+    together = [None] * 4
+
+    def train(seed):
+        together[seed] = training.fit(small, X, Y, seed=seed, epochs=2).history[-1]["train_loss"]
+
+    threads = [threading.Thread(target=train, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert together == alone
+
+
+class Nan(nn.Linear):
+    def forward(self, x):
+        return super().forward(x) * float("nan")
+
+
+def test_a_loss_that_is_not_finite_stops_the_training():
+    message = r"The training loss of my model is nan in epoch 1: expected a finite number; try a smaller learning rate"
+    with pytest.raises(FloatingPointError, match=message):
+        training.fit(lambda: Nan(4, 3), X, Y, epochs=5, name="my model")
+
+
+# --- as a scikit-learn classifier ----------------------------------------------------------------------------------
+
+
+def test_classifier_is_not_fitted_and_leaves_the_given_module_alone():
+    model = small()
+    before = [parameter.clone() for parameter in model.parameters()]
+    net = training.classifier(model, max_epochs=2, verbose=0)
+    assert not net.initialized_
+    net.fit(X, Y)
+    for parameter, old in zip(model.parameters(), before, strict=True):
+        torch.testing.assert_close(parameter, old)
+
+
+@pytest.mark.parametrize("module", ["class", "instance"])
+def test_fits_and_clones_start_afresh(module):
+    options = {"module__n_features": 4, "module__n_classes": 3} if module == "class" else {}
+    net = training.classifier(mlp.build if options else small(), seed=1, max_epochs=3, verbose=0, **options)
+    first = net.fit(X, Y).predict_proba(X)
+    np.testing.assert_array_equal(net.fit(X, Y).predict_proba(X), first)
+    np.testing.assert_array_equal(clone(net).fit(X, Y).predict_proba(X), first)
+    np.testing.assert_allclose(first.sum(1), 1, rtol=1e-5)
+
+
+def test_predictions_are_the_softmax_of_the_logits():
+    net = training.classifier(small(), max_epochs=1, verbose=0).fit(X, Y)
+    with torch.no_grad():
+        expected = net.module_(torch.from_numpy(X)).softmax(1)
+    np.testing.assert_allclose(net.predict_proba(X), expected, rtol=1e-5)
+
+
+def test_seed_can_be_searched_over():
+    net = training.classifier(mlp.build, module__n_features=4, module__n_classes=3, max_epochs=1, verbose=0)
+    one = net.set_params(module__seed=1, iterator_train__seed=1).fit(X, Y).predict_proba(X)
+    other = training.classifier(mlp.build, seed=1, module__n_features=4, module__n_classes=3, max_epochs=1, verbose=0)
+    np.testing.assert_array_equal(other.fit(X, Y).predict_proba(X), one)
+
+
+def test_grid_search_in_a_pipeline():
+    net = training.classifier(mlp.build, module__n_features=4, module__n_classes=3, max_epochs=15, verbose=0)
+    grid = {"classifier__module__n_parameters": [11, 200], "classifier__lr": [1e-6, 0.05]}
+    pipeline = make_pipeline(StandardScaler(), net)
+    pipeline.steps[-1] = ("classifier", net)
+    search = GridSearchCV(pipeline, grid, cv=2).fit(IRIS.X, IRIS.y)
+    assert search.best_params_["classifier__lr"] == 0.05
+    assert search.best_score_ > 0.85
+
+
+def test_cross_validation_of_a_module():
+    net = training.classifier(small(), max_epochs=20, verbose=0)
+    assert cross_val_score(net, X, Y, cv=3).min() > 0.8
+
+
+def test_a_fitted_net_pickles():
+    net = training.classifier(small(), max_epochs=1, verbose=0).fit(X, Y)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(net)).predict(X), net.predict(X))
+
+
+def test_settings_go_to_skorch():
+    net = training.classifier(small(), optimizer=torch.optim.SGD, lr=0.5, batch_size=7, verbose=0, max_epochs=1)
+    net.fit(X, Y)
+    assert isinstance(net.optimizer_, torch.optim.SGD) and net.optimizer_.param_groups[0]["lr"] == 0.5
+    assert len(net.history[0, "batches"]) == 22
