@@ -6,7 +6,7 @@ entry of v, computed after its argument. Differentiable to any order, on any dev
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -44,13 +44,18 @@ class AngleMap:
 
     calls: tuple[tuple[str, _Sums], ...]
     angles: _Sums
+    position: Mapping[Factor, int]  # of every factor in v
 
     def __call__(self, x: Tensor, w: Tensor) -> Tensor:
         """Return the angles (rows, n_angles) for features (rows, n_inputs) and weights (rows, n_weights)."""
+        return self.angles(self.values(x, w))
+
+    def values(self, x: Tensor, w: Tensor) -> Tensor:
+        """Return v: 1, the features, the weights and the functions, (rows, n_values)."""
         values = torch.cat([x.new_ones(len(x), 1), x, w], 1)
         for function, argument in self.calls:
             values = torch.cat([values, getattr(torch, function)(argument(values))], 1)
-        return self.angles(values)
+        return values
 
 
 @lru_cache(maxsize=512)
@@ -64,7 +69,7 @@ def angle_map(circuit: Circuit) -> AngleMap:
         if call not in position:
             calls.append((call[0], _sums((call[1],), position)))
             position[call] = len(position) + 1
-    return AngleMap(tuple(calls), _sums(circuit.angles, position))
+    return AngleMap(tuple(calls), _sums(circuit.angles, position), position)
 
 
 @lru_cache(maxsize=512)

@@ -6,6 +6,7 @@ five capabilities; gradients come from a gradient object.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -132,15 +133,41 @@ def bind(backend: Backend, circuit: Circuit, inputs: Tensor | None, weights: Ten
         If a size, a device or the circuit does not fit the backend.
     """
     check_circuit(type(backend).__name__, backend.capabilities, circuit, observables)
+    x, weights = check_tensors(backend, circuit, inputs, weights)
+    leading = _leading_shape(x, weights)
+    rows = [t.expand(*leading, t.shape[-1]).reshape(leading.numel(), t.shape[-1]) for t in (x, weights)]
+    return Bound(angle_map(circuit)(*rows), (*leading, len(observables)))
+
+
+def rows(
+    backend: Backend, circuit: Circuit, inputs: Tensor | None, weights: Tensor
+) -> tuple[Tensor, Tensor, tuple[int, ...]]:
+    """Check the tensors of a call and return them as rows: features, weights (one row if all share it), and shape.
+
+    Raises
+    ------
+    TypeError
+        As :func:`bind`.
+    ValueError
+        As :func:`bind`.
+    """
+    x, w = check_tensors(backend, circuit, inputs, weights)
+    if w.ndim == 1:
+        return x.reshape(math.prod(x.shape[:-1]), x.shape[-1]), w[None], x.shape[:-1]
+    leading = _leading_shape(x, w)
+    x, w = (t.expand(*leading, t.shape[-1]).reshape(leading.numel(), t.shape[-1]) for t in (x, w))
+    return x, w, leading
+
+
+def check_tensors(backend: Backend, circuit: Circuit, inputs: Tensor | None, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Check features and weights against the circuit and the backend; no features are a tensor of none."""
     _check_tensor("weights", weights, circuit.n_weights)
     if inputs is None and circuit.n_inputs:
         raise ValueError(f"got no inputs, expected a tensor of shape (*, {circuit.n_inputs}): one row per sample")
     x = weights.new_zeros(*weights.shape[:-1], 0) if inputs is None else inputs
     _check_tensor("inputs", x, circuit.n_inputs)
     _check_pair(backend, x, weights)
-    leading = _leading_shape(x, weights)
-    rows = [t.expand(*leading, t.shape[-1]).reshape(leading.numel(), t.shape[-1]) for t in (x, weights)]
-    return Bound(angle_map(circuit)(*rows), (*leading, len(observables)))
+    return x, weights
 
 
 @lru_cache(maxsize=1024)

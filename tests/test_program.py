@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from strategies import QUICK, haar_unitary, random_circuits, values
 from tolerances import close
 
-from backends.statevector.kernels import apply, gather, retreat, scatter
 from backends.statevector.program import arrange, compile_circuit, factors, merge
+from backends.statevector.torch_kernels import apply, gather, retreat, scatter
 from circuits import (
     CCX,
     CRX,

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
-from backends.base import Bound, Capabilities, bind
-from backends.statevector.adjoint import Evolve
-from backends.statevector.program import Program, compile_circuit
-from backends.statevector.torch_ops import COMPLEX, evolve, read_out, start_state, step_matrices, to_qubit_order
+from backends.base import Backend, Capabilities, check_circuit, rows
+from backends.identity import once
+from backends.statevector.adjoint import final_state, readouts
+from backends.statevector.torch_ops import COMPLEX, to_qubit_order
 from circuits import Circuit
 from circuits.observables import Readout
 
-#: State vectors a step holds per sample: the final state and its gradient, a copy of both that goes back through the
-#: program, and two more of it at every block.
-STATES_IN_FLIGHT = 8
+#: State vectors a step holds per sample, one of them in the tiles at work, or on torch operations: the final state and
+#: its gradient, a copy of both that goes back through the program, and two more of it at every block.
+STATES_IN_FLIGHT, STATES_IN_TORCH = 4, 8
 
 
 @dataclass(frozen=True)
@@ -58,41 +59,61 @@ class Statevector:
         MemoryError
             If the states do not fit into memory; before anything is allocated.
         """
-        bound = bind(self, circuit, inputs, weights, observables)
-        if not len(bound.angles):  # an empty batch, still connected to what it came from
-            return (bound.angles @ bound.angles.new_zeros(bound.angles.shape[1], len(observables))).reshape(bound.shape)
-        program, state = self._run(circuit, bound, weights.ndim == 1)
-        return read_out(program, state, observables).reshape(bound.shape)
+        once(_check, self, circuit, observables)
+        x, w, leading = rows(self, circuit, inputs, weights)
+        shape = (*leading, len(observables))
+        if not len(x):  # an empty batch, still connected to what it came from
+            return (x.sum() + 0 * w.sum()).expand(shape)
+        if self.gradient == "adjoint" and _plain(x, w):
+            check_memory(STATES_IN_FLIGHT, circuit.n_qubits, x)
+            return once(_plan, circuit, observables, len(w) == 1, x.dtype).run(x, w).reshape(shape)
+        check_memory(STATES_IN_TORCH, circuit.n_qubits, x)
+        gradient = "backprop" if _transformed() else self.gradient
+        return readouts(circuit, observables, gradient, x, w).reshape(shape)
 
     def state(self, circuit: Circuit, inputs: Tensor | None, weights: Tensor) -> Tensor:
         """Return the final state of every sample, complex (*, 2**n_qubits), qubit 0 leading."""
-        bound = bind(self, circuit, inputs, weights, ())
-        shape = *bound.shape[:-1], 2**circuit.n_qubits
-        if not len(bound.angles):
-            return bound.angles.new_zeros(shape, dtype=COMPLEX[bound.angles.dtype])
-        program, state = self._run(circuit, bound, weights.ndim == 1)
-        return to_qubit_order(program, state).reshape(shape)
-
-    def _run(self, circuit: Circuit, bound: Bound, shared_weights: bool) -> tuple[Program, Tensor]:
-        check_memory(circuit.n_qubits, bound.angles)
-        program = compile_circuit(circuit, shared_weights)
-        start, matrices = start_state(program, bound.angles), step_matrices(program, bound.angles)
-        run = Evolve.apply if self.gradient == "adjoint" and matrices else evolve
-        return program, run(program, start, *matrices)
+        once(_check, self, circuit, ())
+        x, w, leading = rows(self, circuit, inputs, weights)
+        shape = *leading, 2**circuit.n_qubits
+        if not len(x):
+            return x.new_zeros(shape, dtype=COMPLEX[x.dtype])
+        check_memory(STATES_IN_TORCH, circuit.n_qubits, x)
+        return to_qubit_order(*final_state(circuit, self.gradient, x, w)).reshape(shape)
 
 
-def check_memory(n_qubits: int, angles: Tensor) -> None:
-    """Raise MemoryError if a step of this many qubits and rows needs more than the machine's memory."""
-    needed = STATES_IN_FLIGHT * len(angles) * 2**n_qubits * COMPLEX[angles.dtype].itemsize
+def _check(backend: Backend, circuit: Circuit, observables: Readout) -> None:
+    check_circuit(type(backend).__name__, backend.capabilities, circuit, observables)
+
+
+def _plan(*parts: Any) -> Any:
+    from backends.statevector.engine import make_plan  # Numba, when it is first needed: it takes half a second
+
+    return make_plan(*parts)
+
+
+def _plain(*tensors: Tensor) -> bool:
+    """Whether tensors are numbers in memory, not on a GPU and not wrapped by a transformation of torch."""
+    return not _transformed() and all(t.is_cpu and type(t) in (Tensor, torch.nn.Parameter) for t in tensors)
+
+
+def _transformed() -> bool:
+    """Whether torch.func transforms (vmap, jacfwd, …) or forward-mode differentiation are at work."""
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+
+
+def check_memory(n_states: int, n_qubits: int, x: Tensor) -> None:
+    """Raise MemoryError if so many states of this many qubits per row need more than the machine's memory."""
+    needed = n_states * len(x) * 2**n_qubits * COMPLEX[x.dtype].itemsize
     if needed < 2**28:
         return
     total = (
-        torch.cuda.get_device_properties(angles.device).total_memory
-        if angles.is_cuda
+        torch.cuda.get_device_properties(x.device).total_memory
+        if x.is_cuda
         else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     )
     if needed > total:
         raise MemoryError(
-            f"got {len(angles)} samples of {n_qubits} qubits, which need {needed:,} bytes, expected at most {total:,}: "
+            f"got {len(x)} samples of {n_qubits} qubits, which need {needed:,} bytes, expected at most {total:,}: "
             "use a smaller batch, fewer qubits or float32"
         )

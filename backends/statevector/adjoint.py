@@ -16,8 +16,12 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from backends.statevector.kernels import apply, retreat
-from backends.statevector.program import Program
+from backends.angles import angle_map
+from backends.statevector.program import Program, compile_circuit
+from backends.statevector.torch_kernels import apply, retreat
+from backends.statevector.torch_ops import evolve, read_out, start_state, step_matrices
+from circuits import Circuit
+from circuits.observables import Readout
 
 
 class Evolve(Function):
@@ -48,3 +52,17 @@ class Evolve(Function):
             pair, gradient = retreat(pair, matrix, step.layout)
             gradients.append(gradient)
         return None, pair[1], *reversed(gradients)
+
+
+def final_state(circuit: Circuit, gradient: str, x: Tensor, w: Tensor) -> tuple[Program, Tensor]:
+    """Return the program of a circuit and its final state for features (rows, n) and weights (1 or rows, n)."""
+    program = compile_circuit(circuit, len(w) == 1)
+    angles = angle_map(circuit)(x, w.expand(len(x), -1))
+    start, matrices = start_state(program, angles), step_matrices(program, angles)
+    run = Evolve.apply if gradient == "adjoint" and matrices else evolve
+    return program, run(program, start, *matrices)
+
+
+def readouts(circuit: Circuit, observables: Readout, gradient: str, x: Tensor, w: Tensor) -> Tensor:
+    """Return the readouts (rows, len(observables)) on torch operations; derivatives of any order."""
+    return read_out(*final_state(circuit, gradient, x, w), observables)

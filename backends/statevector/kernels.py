@@ -1,41 +1,341 @@
-"""The two kernels: a block's matrix onto a batch of states, and back with its gradient.
+"""Kernels on a tile: 2**k amplitudes in every lane, real and imaginary parts apart.
 
-States are (rows, 2**n), matrices (dim, dim) for all rows or (rows, dim, dim) one each.
+A rotation on (flip, select) pairs the amplitudes i and i ^ flip; psi_0 is the one whose select parity is even. With
+U = a - i (b X + c Y + d Z) the kernels come in twos: forward applies U to psi; backward applies U† to psi and lambda
+and adds up Im <lambda|P|psi> for the letters P that the rotation has, which is half the gradient of its angle.
 """
 
 from __future__ import annotations
 
-from torch import Tensor
+from numba import njit
 
-from backends.statevector.program import Layout
-
-
-def gather(state: Tensor, layout: Layout) -> Tensor:
-    """Bring the layout's qubits last: (rows, 2**n) -> (rows, 2**n / dim, dim)."""
-    view = state.reshape(len(state), *layout.split).permute(layout.permute)
-    return view.reshape(len(state), -1, layout.dim)
+from backends.statevector.lanes import load, odd, store, zeros
 
 
-def scatter(state: Tensor, layout: Layout) -> Tensor:
-    """Undo :func:`gather`."""
-    inverse = [layout.permute.index(axis) for axis in range(len(layout.permute))]
-    shape = [(len(state), *layout.split)[axis] for axis in layout.permute]
-    return state.reshape(shape).permute(inverse).reshape(len(state), -1)
+@njit(nogil=True)
+def even_member(j, flip, select):
+    """Return the member of the j-th pair whose select parity is even (of either, where select & flip is even)."""
+    low = (flip & -flip) - 1
+    i = ((j & ~low) << 1) | (j & low)
+    return i ^ flip if odd(i & select) and odd(flip & select) else i
 
 
-def apply(state: Tensor, matrix: Tensor, layout: Layout) -> Tensor:
-    """Return ``U psi``; the layout's qubits stay last."""
-    return (gather(state, layout) @ matrix.mT).reshape(len(state), -1)
+@njit(nogil=True)
+def general(re, im, size, flip, select, coefficients, o):
+    """psi_0 <- (a - id) psi_0 - (c + ib) psi_1;  psi_1 <- (c - ib) psi_0 + (a + id) psi_1."""
+    a, b, c, d = load(coefficients, o), load(coefficients, o + 1), load(coefficients, o + 2), load(coefficients, o + 3)
+    for j in range(size // 2):
+        i = even_member(j, flip, select)
+        k = i ^ flip
+        r0, i0, r1, i1 = load(re, i), load(im, i), load(re, k), load(im, k)
+        store(re, i, a * r0 + d * i0 - c * r1 + b * i1)
+        store(im, i, a * i0 - d * r0 - c * i1 - b * r1)
+        store(re, k, a * r1 - d * i1 + c * r0 + b * i0)
+        store(im, k, a * i1 + d * r1 + c * i0 - b * r0)
 
 
-def retreat(pair: Tensor, matrix: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
-    """Take psi' and lambda', stacked (2, rows, 2**n), back over a block.
+@njit(nogil=True)
+def general_back(re, im, lr, li, size, flip, select, coefficients, o, slopes, v):
+    """Apply U† to psi and lambda; slopes of X, Y, Z."""
+    a, b, c, d = load(coefficients, o), load(coefficients, o + 1), load(coefficients, o + 2), load(coefficients, o + 3)
+    vx, vy, vz = zeros(re), zeros(re), zeros(re)
+    for j in range(size // 2):
+        i = even_member(j, flip, select)
+        k = i ^ flip
+        r0, i0, r1, i1 = load(re, i), load(im, i), load(re, k), load(im, k)
+        p0, q0, p1, q1 = load(lr, i), load(li, i), load(lr, k), load(li, k)
+        vx = vx + (p0 * i1 - q0 * r1) + (p1 * i0 - q1 * r0)
+        vy = vy + (p1 * r0 + q1 * i0) - (p0 * r1 + q0 * i1)
+        vz = vz + (p0 * i0 - q0 * r0) - (p1 * i1 - q1 * r1)
+        store(re, i, a * r0 - d * i0 + c * r1 - b * i1)
+        store(im, i, a * i0 + d * r0 + c * i1 + b * r1)
+        store(re, k, a * r1 + d * i1 - c * r0 - b * i0)
+        store(im, k, a * i1 - d * r1 - c * i0 + b * r0)
+        store(lr, i, a * p0 - d * q0 + c * p1 - b * q1)
+        store(li, i, a * q0 + d * p0 + c * q1 + b * p1)
+        store(lr, k, a * p1 + d * q1 - c * p0 - b * q0)
+        store(li, k, a * q1 - d * p1 - c * q0 + b * p0)
+    store(slopes, v, vx)
+    store(slopes, v + 1, vy)
+    store(slopes, v + 2, vz)
 
-    Returns ``psi = U† psi'`` and ``lambda = U† lambda'``, stacked, and the gradient ``lambda' psi†`` of U.
-    """
-    after = pair.reshape(*pair.shape[:2], -1, layout.dim)
-    before = after @ matrix.conj()
-    slope, state = after[1], before[0].conj()
-    if matrix.ndim == 2:
-        slope, state = slope.reshape(-1, layout.dim), state.reshape(-1, layout.dim)
-    return scatter(before.reshape(-1, *after.shape[2:]), layout).reshape(pair.shape), slope.mT @ state
+
+@njit(nogil=True)
+def flip_x(re, im, size, flip, sign, coefficients, o):
+    """psi_i <- a psi_i - i s b psi_(i^flip), s = -1 where ``sign`` selects i: exp(-i tau P) of an X-like word."""
+    a, b = load(coefficients, o), load(coefficients, o + 1)
+    for j in range(size // 2):
+        i = even_member(j, flip, 0)
+        k = i ^ flip
+        s = -b if odd(i & sign) else b
+        r0, i0, r1, i1 = load(re, i), load(im, i), load(re, k), load(im, k)
+        store(re, i, a * r0 + s * i1)
+        store(im, i, a * i0 - s * r1)
+        store(re, k, a * r1 + s * i0)
+        store(im, k, a * i1 - s * r0)
+
+
+@njit(nogil=True)
+def flip_x_back(re, im, lr, li, size, flip, sign, coefficients, o, slopes, v):
+    """Undo :func:`flip_x` on psi and lambda; slope of X."""
+    a, b = load(coefficients, o), load(coefficients, o + 1)
+    vx = zeros(re)
+    for j in range(size // 2):
+        i = even_member(j, flip, 0)
+        k = i ^ flip
+        minus = odd(i & sign)
+        s = -b if minus else b
+        r0, i0, r1, i1 = load(re, i), load(im, i), load(re, k), load(im, k)
+        p0, q0, p1, q1 = load(lr, i), load(li, i), load(lr, k), load(li, k)
+        here = (p0 * i1 - q0 * r1) + (p1 * i0 - q1 * r0)
+        vx = vx - here if minus else vx + here
+        store(re, i, a * r0 - s * i1)
+        store(im, i, a * i0 + s * r1)
+        store(re, k, a * r1 - s * i0)
+        store(im, k, a * i1 + s * r0)
+        store(lr, i, a * p0 - s * q1)
+        store(li, i, a * q0 + s * p1)
+        store(lr, k, a * p1 - s * q0)
+        store(li, k, a * q1 + s * p0)
+    store(slopes, v, vx)
+    store(slopes, v + 1, zeros(re))
+    store(slopes, v + 2, zeros(re))
+
+
+@njit(nogil=True)
+def real_y(re, im, size, flip, select, coefficients, o):
+    """psi_0 <- a psi_0 - c psi_1;  psi_1 <- c psi_0 + a psi_1."""
+    a, c = load(coefficients, o), load(coefficients, o + 2)
+    for j in range(size // 2):
+        i = even_member(j, flip, select)
+        k = i ^ flip
+        r0, i0, r1, i1 = load(re, i), load(im, i), load(re, k), load(im, k)
+        store(re, i, a * r0 - c * r1)
+        store(im, i, a * i0 - c * i1)
+        store(re, k, a * r1 + c * r0)
+        store(im, k, a * i1 + c * i0)
+
+
+@njit(nogil=True)
+def real_y_back(re, im, lr, li, size, flip, select, coefficients, o, slopes, v):
+    """Undo :func:`real_y` on psi and lambda; slope of Y."""
+    a, c = load(coefficients, o), load(coefficients, o + 2)
+    vy = zeros(re)
+    for j in range(size // 2):
+        i = even_member(j, flip, select)
+        k = i ^ flip
+        r0, i0, r1, i1 = load(re, i), load(im, i), load(re, k), load(im, k)
+        p0, q0, p1, q1 = load(lr, i), load(li, i), load(lr, k), load(li, k)
+        vy = vy + (p1 * r0 + q1 * i0) - (p0 * r1 + q0 * i1)
+        store(re, i, a * r0 + c * r1)
+        store(im, i, a * i0 + c * i1)
+        store(re, k, a * r1 - c * r0)
+        store(im, k, a * i1 - c * i0)
+        store(lr, i, a * p0 + c * p1)
+        store(li, i, a * q0 + c * q1)
+        store(lr, k, a * p1 - c * p0)
+        store(li, k, a * q1 - c * q0)
+    store(slopes, v, zeros(re))
+    store(slopes, v + 1, vy)
+    store(slopes, v + 2, zeros(re))
+
+
+@njit(nogil=True)
+def phase_z(re, im, size, select, coefficients, o):
+    """psi_i <- (a - i s d) psi_i, s = -1 where ``select`` selects i."""
+    a, d = load(coefficients, o), load(coefficients, o + 3)
+    for i in range(size):
+        s = -d if odd(i & select) else d
+        r, m = load(re, i), load(im, i)
+        store(re, i, a * r + s * m)
+        store(im, i, a * m - s * r)
+
+
+@njit(nogil=True)
+def phase_z_back(re, im, lr, li, size, select, coefficients, o, slopes, v):
+    """Undo :func:`phase_z` on psi and lambda; slope of Z."""
+    a, d = load(coefficients, o), load(coefficients, o + 3)
+    vz = zeros(re)
+    for i in range(size):
+        minus = odd(i & select)
+        s = -d if minus else d
+        r, m, p, q = load(re, i), load(im, i), load(lr, i), load(li, i)
+        here = p * m - q * r
+        vz = vz - here if minus else vz + here
+        store(re, i, a * r - s * m)
+        store(im, i, a * m + s * r)
+        store(lr, i, a * p - s * q)
+        store(li, i, a * q + s * p)
+    store(slopes, v, zeros(re))
+    store(slopes, v + 1, zeros(re))
+    store(slopes, v + 2, vz)
+
+
+@njit(nogil=True)
+def minus(re, im, size, masks, first, count, signs):
+    """psi_i <- s psi_i, s the row of ``signs`` whose number is made of the select parities of i."""
+    for i in range(size):
+        row = 0
+        for m in range(count):
+            row |= odd(i & masks[first + m, 1]) << m
+        s = load(signs, row)
+        store(re, i, s * load(re, i))
+        store(im, i, s * load(im, i))
+
+
+@njit(nogil=True)
+def lane_signs(signs, masks, first, count, outer, n_lanes):
+    """Fill ``signs``: -1 for the rows and lanes where every mask selects."""
+    for row in range(1 << count):
+        for lane in range(n_lanes):
+            all_odd = True
+            for m in range(count):
+                parity = (row >> m) ^ (masks[first + m, 2] >> lane) ^ odd(masks[first + m, 3] & outer)
+                all_odd = all_odd and parity & 1 == 1
+            signs[row * n_lanes + lane] = -1 if all_odd else 1
+
+
+@njit(nogil=True)
+def dense(re, im, size, masks, first, count, matrix, block):
+    """Multiply the 2**count amplitudes of every group by a matrix, (2, dim, dim, lanes) flat; ``block`` is scratch."""
+    dim = 1 << count
+    pivots = pivot_bits(masks, first, count)
+    for j in range(size >> count):
+        base = j
+        for m in range(count):
+            low = (1 << pivots[m]) - 1
+            base = ((base & ~low) << 1) | (base & low)
+        for m in range(count):
+            if odd(base & masks[first + m, 1]):
+                base ^= masks[first + m, 0]
+        for x in range(dim):
+            i = member(base, x, masks, first, count)
+            store(block, 2 * x, load(re, i))
+            store(block, 2 * x + 1, load(im, i))
+        for y in range(dim):
+            r, m = zeros(re), zeros(re)
+            for x in range(dim):
+                u, w = load(matrix, y * dim + x), load(matrix, (dim + y) * dim + x)
+                p, q = load(block, 2 * x), load(block, 2 * x + 1)
+                r = r + u * p - w * q
+                m = m + u * q + w * p
+            i = member(base, y, masks, first, count)
+            store(re, i, r)
+            store(im, i, m)
+
+
+@njit(nogil=True)
+def member(base, x, masks, first, count):
+    """Return the index of the x-th amplitude of a group; the first mask is the leading bit of x."""
+    for m in range(count):
+        if x >> (count - 1 - m) & 1:
+            base ^= masks[first + m, 0]
+    return base
+
+
+@njit(nogil=True)
+def pivot_bits(masks, first, count):
+    """Return, rising, one bit for every flip such that the flips, restricted to these bits, are independent."""
+    rows = masks[first : first + count, 0].copy()
+    pivots = rows * 0
+    for m in range(count):
+        bit = 0
+        while not rows[m] >> bit & 1:
+            bit += 1
+        pivots[m] = bit
+        for other in range(m + 1, count):
+            if rows[other] >> bit & 1:
+                rows[other] ^= rows[m]
+    pivots.sort()
+    return pivots
+
+
+@njit(nogil=True)
+def lane_matrix(lane_entries, entries, at, adjoint, masks, first, count, outer, n_lanes):
+    """Fill ``lane_entries`` with a matrix for every lane: rows and columns change places where a mask selects it."""
+    dim = 1 << count
+    for lane in range(n_lanes):
+        turned = 0
+        for m in range(count):
+            parity = (masks[first + m, 2] >> lane ^ odd(masks[first + m, 3] & outer)) & 1
+            turned |= parity << (count - 1 - m)
+        for y in range(dim):
+            for x in range(dim):
+                source = at + (((x ^ turned) * dim + (y ^ turned)) if adjoint else ((y ^ turned) * dim + (x ^ turned)))
+                lane_entries[(y * dim + x) * n_lanes + lane] = entries[0, source]
+                imaginary = -entries[1, source] if adjoint else entries[1, source]
+                lane_entries[((dim + y) * dim + x) * n_lanes + lane] = imaginary
+
+
+@njit(nogil=True)
+def word_value(re, im, size, flip, select):
+    """Return <psi|P|psi> of a Pauli word, lane by lane."""
+    value = zeros(re)
+    if flip == 0:
+        for i in range(size):
+            r, m = load(re, i), load(im, i)
+            here = r * r + m * m
+            value = value - here if odd(i & select) else value + here
+        return value
+    y_like = odd(flip & select)
+    for j in range(size // 2):
+        i = even_member(j, flip, select)
+        k = i ^ flip
+        r0, i0, r1, i1 = load(re, i), load(im, i), load(re, k), load(im, k)
+        here = r0 * i1 - i0 * r1 if y_like else r0 * r1 + i0 * i1
+        value = value - here if odd(i & select) else value + here
+    return value + value
+
+
+@njit(nogil=True)
+def word_back(re, im, lr, li, size, flip, select, weights, o):
+    """Add g P psi to lambda, P a Pauli word."""
+    g = load(weights, o)
+    if flip == 0:
+        for i in range(size):
+            s = -g if odd(i & select) else g
+            store(lr, i, load(lr, i) + s * load(re, i))
+            store(li, i, load(li, i) + s * load(im, i))
+        return
+    y_like = odd(flip & select)
+    for j in range(size // 2):
+        i = even_member(j, flip, select)
+        k = i ^ flip
+        s = -g if odd(i & select) else g
+        r0, i0, r1, i1 = load(re, i), load(im, i), load(re, k), load(im, k)
+        if y_like:
+            r0, i0, r1, i1 = -i0, r0, i1, -r1
+        store(lr, i, load(lr, i) + s * r1)
+        store(li, i, load(li, i) + s * i1)
+        store(lr, k, load(lr, k) + s * r0)
+        store(li, k, load(li, k) + s * i0)
+
+
+@njit(nogil=True)
+def densities(re, im, size, p):
+    """p_i <- |psi_i|**2."""
+    for i in range(size):
+        r, m = load(re, i), load(im, i)
+        store(p, i, r * r + m * m)
+
+
+@njit(nogil=True)
+def walsh(p, size):
+    """Walsh-Hadamard transform in place: p_s <- sum_i (-1)**|s & i| p_i, the expectation of every Z word at once."""
+    step = 1
+    while step < size:
+        for j in range(size // 2):
+            i = ((j & -step) << 1) | (j & (step - 1))
+            u, w = load(p, i), load(p, i + step)
+            store(p, i, u + w)
+            store(p, i + step, u - w)
+        step *= 2
+
+
+@njit(nogil=True)
+def diagonal_back(re, im, lr, li, size, p):
+    """Add p_i psi_i to lambda_i."""
+    for i in range(size):
+        d = load(p, i)
+        store(lr, i, load(lr, i) + d * load(re, i))
+        store(li, i, load(li, i) + d * load(im, i))

@@ -7,9 +7,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from backends.statevector.kernels import apply, gather
 from backends.statevector.program import Axes, Group, Program, arrange
 from backends.statevector.readout import diagonals, off_diagonals
+from backends.statevector.torch_kernels import apply, gather
 from circuits import Observable, Probabilities
 from circuits.observables import Readout
 
@@ -26,14 +26,20 @@ def step_matrices(program: Program, angles: Tensor) -> list[Tensor]:
 
 def start_state(program: Program, angles: Tensor) -> Tensor:
     """Return the start state (rows, 2**n): normalised amplitudes of the registers, zeros elsewhere."""
+    state = register_state(program, angles)
+    rest = 2**program.n_qubits // state.shape[1]
+    zeros = angles.new_zeros(*state.shape, rest - 1)
+    return torch.cat([state[..., None], zeros], -1).flatten(1).to(COMPLEX[angles.dtype])
+
+
+def register_state(program: Program, angles: Tensor) -> Tensor:
+    """Return the normalised amplitudes of the registers, real (rows, 2**k)."""
     state = angles.new_ones(len(angles), 1)
     for columns in program.registers:
         values = angles[:, columns[0] : columns[-1] + 1]
         values = values / values.norm(dim=1, keepdim=True)
         state = (state[:, :, None] * values[:, None]).flatten(1)
-    rest = 2**program.n_qubits // state.shape[1]
-    zeros = angles.new_zeros(*state.shape, rest - 1)
-    return torch.cat([state[..., None], zeros], -1).flatten(1).to(COMPLEX[angles.dtype])
+    return state
 
 
 def evolve(program: Program, start: Tensor, *matrices: Tensor) -> Tensor:

@@ -1,0 +1,453 @@
+"""The fast path on CPUs: one compiled pass forward, one back, each over the whole batch.
+
+With U = U_m ... U_1, the observables O_k and the gradient g_k of the loss with respect to <O_k>, the backward pass
+starts from lambda = sum_k g_k O_k psi and undoes operation by operation on both; a turn exp(-i tau P) finds
+
+    dL/dtau = 2 Im <lambda|P|psi>
+
+on its way (adjoint differentiation, arXiv:2009.02823). Higher derivatives go through the torch operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from backends.angles import angle_map
+from backends.statevector import sweeps
+from backends.statevector.adjoint import readouts
+from backends.statevector.fusion import FusedProgram, fuse
+from backends.statevector.program import compile_circuit
+from backends.statevector.sweeps import Dense, Output, Slots, Tables, Trig, Turns
+from backends.statevector.threads import share
+from backends.statevector.tiles import Segment, fits, split, whole
+from backends.statevector.torch_ops import register_state
+from circuits import Circuit
+from circuits.observables import Readout
+
+#: Bits of a tile: small enough for the second cache of most processors.
+LOCAL_BITS = 10
+
+#: Lanes are samples up to so many qubits, amplitudes above; with few samples, amplitudes from FEW_QUBITS on.
+MANY_QUBITS, FEW_QUBITS = 12, 9
+
+#: Amplitudes times operations that are worth a thread.
+WORTH_A_THREAD = 2**18
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A circuit and its readout, ready to run on rows of features and weights of one dtype."""
+
+    program: FusedProgram
+    shared_weights: bool
+    slots: Slots
+    turns: Turns
+    output: Output
+    matrices: Dense
+    samples: Tables
+    segments: tuple[Tables, ...]
+    prepare: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None  # all features of the angles; start amplitudes
+    reference: Callable[[Tensor, Tensor], Tensor]  # the same on torch operations
+    n_outputs: int
+
+    def run(self, x: Tensor, w: Tensor) -> Tensor:
+        """Return the readouts (rows, n_outputs) of features (rows, n_inputs) and weights (1 or rows, n_weights)."""
+        return Run.apply(self, x, w)
+
+    def by_samples(self, n_rows: int) -> bool:
+        """Whether lanes are samples: they are amplitudes for few samples of many qubits."""
+        n_qubits = self.program.n_qubits
+        if not self.segments or n_qubits < FEW_QUBITS:
+            return True
+        n_lanes = len(self.segments[0].lanes)
+        return n_qubits <= MANY_QUBITS and 2 * n_rows > n_lanes * -(-n_rows // n_lanes)
+
+
+class Run(Function):
+    """Readouts (rows, n_outputs) of a plan from features (rows, n_inputs) and weights (1 or rows, n_weights)."""
+
+    @staticmethod
+    def forward(ctx: Any, plan: Plan, x: Tensor, w: Tensor) -> Tensor:
+        """Run the circuit; keep the final states if a gradient may be asked for."""
+        keep = x.requires_grad or w.requires_grad
+        y, kept = _forward(plan, x, w, keep)
+        ctx.plan, ctx.kept = plan, kept
+        ctx.save_for_backward(x, w)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        """Run it back; through torch operations where it is differentiated again, or many gradients come at once."""
+        x, w = ctx.saved_tensors
+        if torch.is_grad_enabled() or _is_batched(grad):
+            return None, *_reference_gradients(ctx.plan, x, w, grad)
+        return None, *_backward(ctx.plan, x, w, grad, ctx.kept)
+
+
+def _is_batched(tensor: Tensor) -> bool:
+    return torch._C._functorch.is_batchedtensor(tensor) or torch._C._functorch.is_legacy_batchedtensor(tensor)
+
+
+def _reference_gradients(plan: Plan, x: Tensor, w: Tensor, grad: Tensor) -> tuple[Tensor | None, ...]:
+    again = torch.is_grad_enabled()
+    with torch.enable_grad():
+        y = plan.reference(x, w)
+    wanted = [t for t in (x, w) if t.requires_grad]
+    found = iter(torch.autograd.grad(y, wanted, grad, create_graph=again, allow_unused=True))
+    return tuple(next(found) if t.requires_grad else None for t in (x, w))
+
+
+@dataclass(frozen=True, eq=False)
+class _Call:
+    """The numbers of one call: NumPy views of its tensors, cosines and sines of its slots."""
+
+    x: np.ndarray
+    w: np.ndarray
+    start: np.ndarray
+    trig: Trig
+    n_lanes: int
+    n_tiles: int
+    n_threads: int
+
+
+def _forward(plan: Plan, x: Tensor, w: Tensor, keep: bool) -> tuple[Tensor, Any]:
+    call = _bind(plan, x, w)
+    if plan.by_samples(len(x)):
+        return _forward_samples(plan, call, keep)
+    return _forward_amplitudes(plan, call)
+
+
+def _bind(plan: Plan, x: Tensor, w: Tensor) -> _Call:
+    """Evaluate the slots of a call and their cosines and sines."""
+    features, start = (x.detach(), x.new_empty(0, 1)) if plan.prepare is None else _prepared(plan, x, w)
+    n_lanes = 64 // x.element_size()
+    n_tiles = -(-len(x) // n_lanes)
+    x_, w_ = features.contiguous().numpy(), w.detach().contiguous().numpy()
+    rows, shared = (
+        x.new_empty(n_tiles * plan.slots.n_rows * n_lanes),
+        x.new_empty(len(plan.slots.starts) - 1 - plan.slots.n_rows),
+    )
+    work = len(x) * len(plan.slots.coefficients)
+    share(
+        sweeps.slot_values,
+        n_tiles,
+        _threads(8 * work),
+        x_,
+        w_,
+        len(x),
+        plan.slots,
+        n_lanes,
+        rows.numpy(),
+        shared.numpy(),
+    )
+    trig = Trig(*(function(t).numpy() for t in (rows, shared) for function in (torch.cos, torch.sin)))
+    n_threads = _threads(len(x) * (len(plan.samples.ops) << plan.program.n_qubits))
+    return _Call(x_, w_, start.contiguous().numpy(), trig, n_lanes, n_tiles, n_threads)
+
+
+def _prepared(plan: Plan, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+    with torch.no_grad():
+        return plan.prepare(x, w)  # type: ignore[misc]
+
+
+def _threads(work: int) -> int:
+    return max(1, min(torch.get_num_threads(), work // WORTH_A_THREAD))
+
+
+def _forward_samples(plan: Plan, call: _Call, keep: bool) -> tuple[Tensor, Any]:
+    dtype = torch.from_numpy(call.trig.cos).dtype
+    length = (call.n_tiles * call.n_lanes) << plan.program.n_qubits if keep else 0
+    sr, si = torch.empty(2, length, dtype=dtype, device="cpu").numpy()
+    y = torch.empty(len(call.x), plan.n_outputs, dtype=dtype, device="cpu")
+    share(
+        sweeps.forward_samples,
+        call.n_tiles,
+        call.n_threads,
+        len(call.x),
+        plan.samples,
+        plan.turns,
+        plan.slots.n_rows,
+        call.trig,
+        plan.output,
+        plan.matrices,
+        call.start,
+        sr,
+        si,
+        y.numpy(),
+    )
+    return y, (call, sr, si)
+
+
+def _forward_amplitudes(plan: Plan, call: _Call) -> tuple[Tensor, Any]:
+    dtype, n_rows = call.trig.cos.dtype, len(call.x)
+    size = 2**plan.program.n_qubits
+    sr, si = np.zeros((2, n_rows * size), dtype)
+    if len(call.start):
+        sr.reshape(n_rows, call.start.shape[1], -1)[:, :, 0] = call.start
+    else:
+        sr[::size] = 1
+    n_rotations = len(plan.turns.starts) - 1
+    coefficients = np.empty(call.n_tiles * 4 * n_rotations * call.n_lanes, dtype)
+    share(sweeps.fuse_rows, call.n_tiles, 1, plan.turns, plan.slots.n_rows, call.trig, coefficients)
+    n_outer = len(plan.segments[0].outer)
+    sums = np.zeros((n_rows, n_outer, plan.output.n_words), dtype)
+    for number, tables in enumerate(plan.segments):
+        leading = number == 0 and not len(call.start)
+        share(
+            sweeps.forward_amplitudes,
+            n_rows * n_outer,
+            call.n_threads,
+            tables,
+            leading,
+            n_rotations,
+            coefficients,
+            plan.output,
+            plan.matrices,
+            sr,
+            si,
+            sums,
+        )
+    return torch.from_numpy(_outputs(plan, call, sums, sr, si)), (call, sr, si, coefficients)
+
+
+def _outputs(plan: Plan, call: _Call, sums: np.ndarray, sr: np.ndarray, si: np.ndarray) -> np.ndarray:
+    """Return the readouts of rows whose lanes were amplitudes; NaN where an angle is not finite."""
+    output, n_rows = plan.output, len(call.x)
+    y = np.zeros((n_rows, plan.n_outputs), sums.dtype)
+    if len(output.low):
+        share(sweeps.read_outcomes, n_rows, call.n_threads, output, sr, si, y)
+    else:
+        y += output.constants
+        words = sums.sum(1)
+        for (column, word), coefficient in zip(output.columns, output.coefficients, strict=True):
+            y[:, column] += coefficient * words[:, word]
+    angles = call.trig.row_cos.reshape(call.n_tiles, plan.slots.n_rows, call.n_lanes).sum(1).ravel()[:n_rows]
+    angles = angles + call.trig.cos.sum()
+    return y + (angles - angles)[:, None]
+
+
+def _backward(plan: Plan, x: Tensor, w: Tensor, grad: Tensor, kept: Any) -> tuple[Tensor | None, ...]:
+    call = kept[0]
+    gy = grad.contiguous().numpy()
+    run = _backward_samples if len(kept) == 3 else _backward_amplitudes
+    rows, shared, gs = run(plan, call, gy, *kept[1:])
+    gx = grad.new_zeros(call.x.shape)
+    gw = grad.new_zeros(len(x) if call.w.shape[0] > 1 else call.n_tiles, call.w.shape[1])
+    work = len(x) * len(plan.slots.coefficients)
+    share(
+        sweeps.slot_slopes,
+        call.n_tiles,
+        _threads(8 * work),
+        rows,
+        shared,
+        call.x,
+        call.w,
+        len(x),
+        plan.slots,
+        call.n_lanes,
+        gx.numpy(),
+        gw.numpy(),
+    )
+    gw = gw if call.w.shape[0] > 1 else gw.sum(0, keepdim=True)
+    if plan.prepare is None:
+        return gx, gw
+    return _prepared_gradients(plan, x, w, gx, gw, torch.from_numpy(gs))
+
+
+def _prepared_gradients(plan: Plan, x: Tensor, w: Tensor, gx: Tensor, gw: Tensor, gs: Tensor) -> tuple[Tensor, ...]:
+    """Take gradients of the prepared features and start states back to those of the features and weights."""
+    with torch.enable_grad():
+        inner = [t.detach().requires_grad_() for t in (x, w)]
+        outputs = plan.prepare(*inner)  # type: ignore[misc]
+        pairs = [(o, g) for o, g in zip(outputs, (gx, gs), strict=True) if o.requires_grad and o.numel()]
+        found = torch.autograd.grad([o for o, _ in pairs], inner, [g for _, g in pairs], allow_unused=True)
+    gradients = [torch.zeros_like(t) if g is None else g for t, g in zip(inner, found, strict=True)]
+    return gradients[0], gradients[1] + gw if gw.shape == w.shape else gradients[1]
+
+
+def _backward_samples(
+    plan: Plan, call: _Call, gy: np.ndarray, sr: np.ndarray, si: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    rows = np.zeros_like(call.trig.row_cos)
+    shared = np.zeros((call.n_tiles, len(call.trig.cos)), gy.dtype)
+    gs = np.zeros_like(call.start)
+    share(
+        sweeps.backward_samples,
+        call.n_tiles,
+        call.n_threads,
+        len(gy),
+        plan.samples,
+        plan.turns,
+        plan.slots.n_rows,
+        call.trig,
+        plan.output,
+        plan.matrices,
+        gs,
+        sr,
+        si,
+        gy,
+        rows,
+        shared,
+    )
+    return rows, shared.sum(0), gs
+
+
+def _backward_amplitudes(
+    plan: Plan, call: _Call, gy: np.ndarray, sr: np.ndarray, si: np.ndarray, coefficients: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    n_rows, n_rotations, n_outer = len(gy), len(plan.turns.starts) - 1, len(plan.segments[0].outer)
+    sr, si, lr, li = sr.copy(), si.copy(), np.zeros_like(sr), np.zeros_like(si)
+    gw = np.zeros((n_rows, plan.output.n_words), gy.dtype)
+    if len(plan.output.low):
+        share(sweeps.outcomes_back, n_rows, call.n_threads, plan.output, sr, si, gy, lr, li)
+    for (column, word), coefficient in zip(plan.output.columns, plan.output.coefficients, strict=True):
+        gw[:, word] += coefficient * gy[:, column]
+    sums = np.zeros((n_rows, n_outer, n_rotations, 3), gy.dtype)
+    for number, tables in reversed(list(enumerate(plan.segments))):
+        leading = number == 0 and not len(call.start)
+        share(
+            sweeps.backward_amplitudes,
+            n_rows * n_outer,
+            call.n_threads,
+            tables,
+            leading,
+            n_rotations,
+            coefficients,
+            plan.output,
+            plan.matrices,
+            sr,
+            si,
+            lr,
+            li,
+            gw,
+            sums,
+        )
+    slopes = np.zeros((call.n_tiles * call.n_lanes, 3 * n_rotations), gy.dtype)
+    slopes[:n_rows] = sums.sum(1).reshape(n_rows, -1)
+    slopes = slopes.reshape(call.n_tiles, call.n_lanes, -1).transpose(0, 2, 1).ravel()
+    rows = np.zeros_like(call.trig.row_cos)
+    shared = np.zeros((call.n_tiles, len(call.trig.cos)), gy.dtype)
+    share(sweeps.split_rows, call.n_tiles, 1, plan.turns, plan.slots.n_rows, call.trig, slopes, rows, shared)
+    gs = call.start
+    if len(gs):
+        gs = 2 * np.ascontiguousarray(lr.reshape(n_rows, gs.shape[1], -1)[:, :, 0])
+    return rows, shared.sum(0), gs
+
+
+# --- plans ------------------------------------------------------------------------------------------------------------
+
+
+def make_plan(circuit: Circuit, observables: Readout, shared_weights: bool, torch_dtype: torch.dtype) -> Plan:
+    """Return the plan of a circuit and its readout, for one dtype; ``shared_weights`` where all rows have the same."""
+    dtype = torch.empty(0, dtype=torch_dtype, device="cpu").numpy().dtype
+    program = fuse(circuit, observables)
+    slots, numbers = _slots(circuit, program, shared_weights, dtype)
+    n_lanes = 64 // dtype.itemsize
+    several = program.n_qubits >= FEW_QUBITS and fits(program, n_lanes, LOCAL_BITS)
+    return Plan(
+        program,
+        shared_weights,
+        slots,
+        _turns(program, numbers),
+        _output(program, dtype),
+        _matrices(program, dtype, n_lanes),
+        _tables(whole(program)),
+        tuple(_tables(segment) for segment in split(program, n_lanes, LOCAL_BITS)) if several else (),
+        _prepare(circuit),
+        partial(readouts, circuit, observables, "adjoint"),
+        len(observables),
+    )
+
+
+def _prepare(circuit: Circuit) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None:
+    """Return what a circuit needs beside its own features: functions of them, amplitudes of its start state."""
+    angles, program = angle_map(circuit), compile_circuit(circuit)
+    if not angles.calls and not program.registers:
+        return None
+
+    def prepare(x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+        w = w.expand(len(x), -1)
+        start = register_state(program, angles(x, w)) if program.registers else x.new_empty(0, 1)
+        return angles.values(x, w)[:, 1:], start
+
+    return prepare
+
+
+def _slots(circuit: Circuit, program: FusedProgram, shared_weights: bool, dtype: np.dtype) -> tuple[Slots, list[int]]:
+    """Return the slots, those that differ between rows first, and the new number of every slot."""
+    position = angle_map(circuit).position
+    n_inputs, n_own = circuit.n_inputs, circuit.n_inputs + circuit.n_weights
+    varies = [
+        any(not (n_inputs < position[f] <= n_own and shared_weights) for m, _ in slot.terms for f in m)
+        for slot in program.slots
+    ]
+    order = sorted(range(len(varies)), key=lambda k: not varies[k])
+    terms = [(m or (), c) for k in order for m, c in program.slots[k].terms or (((), 0.0),)]
+    counts = [max(1, len(program.slots[k].terms)) for k in order]
+    width = max((len(m) for m, _ in terms), default=0) or 1
+    factors = [[position[f] for f in m] + [0] * (width - len(m)) for m, _ in terms]
+    slots = Slots(
+        np.cumsum([0, *counts]),
+        np.array([c for _, c in terms], dtype),
+        np.array(factors, np.int64).reshape(-1, width),
+        sum(varies),
+    )
+    return slots, [order.index(k) for k in range(len(order))]
+
+
+def _turns(program: FusedProgram, numbers: list[int]) -> Turns:
+    rotations = [op for op in program.ops if op.kind == "turns"]
+    turns = [turn for op in rotations for turn in op.turns]
+    return Turns(
+        np.cumsum([0, *(len(op.turns) for op in rotations)]),
+        np.array(["XYZ".index(turn.letter) for turn in turns], np.int64),
+        np.array([numbers[turn.slot] for turn in turns], np.int64),
+    )
+
+
+def _output(program: FusedProgram, dtype: np.dtype) -> Output:
+    pairs = [(o, word, c) for o, column in enumerate(program.columns) for word, c in column]
+    half = program.n_qubits // 2
+    low, high = (
+        np.array([_outcome(program.outcomes, i << shift) for i in range(size)], np.int64)
+        for shift, size in ((0, 2**half), (half, 2 ** (program.n_qubits - half)))
+    )
+    empty = np.zeros(0, np.int64)
+    return Output(
+        len(program.words),
+        np.array(program.diagonal, np.int64),
+        np.array([(o, word) for o, word, _ in pairs], np.int64).reshape(-1, 2),
+        np.array([c for _, _, c in pairs], dtype),
+        np.array(program.constants, dtype),
+        low if program.outcomes else empty,
+        high if program.outcomes else empty,
+    )
+
+
+def _outcome(selects: tuple[int, ...], i: int) -> int:
+    found = 0
+    for select in selects:
+        found = 2 * found + (select & i).bit_count() % 2
+    return found
+
+
+def _matrices(program: FusedProgram, dtype: np.dtype, n_lanes: int) -> Dense:
+    entries = np.concatenate([np.zeros(0, complex), *(m.ravel() for m in program.matrices)])
+    counts = [len(op.masks) for op in program.ops if op.kind in ("sign", "dense")]
+    return Dense(
+        np.stack([entries.real, entries.imag]).astype(dtype),
+        np.cumsum([0, *(m.size for m in program.matrices)]),
+        n_lanes * max((2 * 4**count + 2 ** (count + 1) for count in counts), default=0),
+    )
+
+
+def _tables(segment: Segment) -> Tables:
+    return Tables(segment.ops, segment.masks, segment.local, segment.lanes, segment.outer, segment.contiguous)

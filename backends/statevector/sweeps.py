@@ -1,0 +1,636 @@
+"""Whole passes over a batch, made of the kernels: what a training step calls, a few compiled functions in all.
+
+Each pass works on tasks ``first`` to ``last`` and holds no Python object, so that threads can share the tasks. A task
+never depends on who runs it, and sums over tasks are left to the caller, in the order of the tasks: results are the
+same for any number of threads.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from backends.statevector.kernels import (
+    dense,
+    densities,
+    diagonal_back,
+    flip_x,
+    flip_x_back,
+    general,
+    general_back,
+    lane_matrix,
+    lane_signs,
+    minus,
+    phase_z,
+    phase_z_back,
+    real_y,
+    real_y_back,
+    walsh,
+    word_back,
+    word_value,
+)
+from backends.statevector.lanes import load, odd, spread, store, zeros
+
+
+class Slots(NamedTuple):
+    """The tau of all turns: ``sum of coefficient * product of factors``; factor 0 is 1, then features, then weights."""
+
+    starts: np.ndarray  # int64 (n_slots + 1,), first term of every slot; slots that differ between rows come first
+    coefficients: np.ndarray  # (n_terms,)
+    factors: np.ndarray  # int64 (n_terms, n_factors)
+    n_rows: int  # number of slots that differ between rows
+
+
+class Turns(NamedTuple):
+    """The turns of every rotation, in order of time."""
+
+    starts: np.ndarray  # int64 (n_rotations + 1,)
+    letters: np.ndarray  # int64 (n_turns,), 0 to 2 for X, Y, Z
+    slots: np.ndarray  # int64 (n_turns,)
+
+
+class Trig(NamedTuple):
+    """Cosines and sines of the slots: (tiles, n_rows, lanes), flat, and (n_shared,)."""
+
+    row_cos: np.ndarray
+    row_sin: np.ndarray
+    cos: np.ndarray
+    sin: np.ndarray
+
+
+class Tables(NamedTuple):
+    """A segment: its operations and masks, and the offsets of its tiles; see :class:`~.tiles.Segment`."""
+
+    ops: np.ndarray
+    masks: np.ndarray
+    local: np.ndarray
+    lanes: np.ndarray
+    outer: np.ndarray
+    contiguous: bool
+
+
+class Output(NamedTuple):
+    """What is read: words of the observables, or outcomes."""
+
+    n_words: int
+    diagonal: np.ndarray  # int64, numbers of the words that are read together
+    columns: np.ndarray  # int64 (n_pairs, 2), observable and word
+    coefficients: np.ndarray  # (n_pairs,)
+    constants: np.ndarray  # (n_observables,)
+    low: np.ndarray  # int64, outcome of the lower half of an index; empty without probabilities
+    high: np.ndarray  # int64, of the upper half
+
+
+class Dense(NamedTuple):
+    """Entries of the matrices, real and imaginary, one after the other, and where each begins."""
+
+    entries: np.ndarray  # (2, n_entries)
+    starts: np.ndarray  # int64
+    widest: int  # most entries of lane tables that an operation needs
+
+
+@njit(nogil=True)
+def aligned(n, like):
+    """Return n numbers of the dtype of an array, not initialised, from a multiple of 64 bytes on."""
+    raw = np.empty(n + 16, like.dtype)
+    skip = (64 - raw.ctypes.data % 64) % 64 // raw.itemsize
+    return raw[skip : skip + n]
+
+
+# --- angles -----------------------------------------------------------------------------------------------------------
+
+
+@njit(nogil=True)
+def factor(x, w, row, f):
+    """Return a factor of a term: 1, a feature or a weight."""
+    if f == 0:
+        return x.dtype.type(1)
+    if f <= x.shape[1]:
+        return x[row, f - 1]
+    return w[row if w.shape[0] > 1 else 0, f - 1 - x.shape[1]]
+
+
+@njit(nogil=True, cache=True)
+def slot_values(first, last, x, w, n_samples, slots, n_lanes, rows, shared):
+    """Fill the slots of tiles first to last, and (with the first tile) the shared ones."""
+    for tile in range(first, last):
+        for slot in range(slots.n_rows):
+            for lane in range(n_lanes):
+                row = tile * n_lanes + lane
+                total = x.dtype.type(0)
+                if row < n_samples:
+                    for t in range(slots.starts[slot], slots.starts[slot + 1]):
+                        product = slots.coefficients[t]
+                        for f in slots.factors[t]:
+                            product *= factor(x, w, row, f)
+                        total += product
+                rows[(tile * slots.n_rows + slot) * n_lanes + lane] = total
+    if first == 0 < last:
+        for slot in range(slots.n_rows, len(slots.starts) - 1):
+            total = x.dtype.type(0)
+            for t in range(slots.starts[slot], slots.starts[slot + 1]):
+                product = slots.coefficients[t]
+                for f in slots.factors[t]:
+                    product *= factor(x, w, 0, f)
+                total += product
+            shared[slot - slots.n_rows] = total
+
+
+@njit(nogil=True)
+def add_slopes(slope, slot, x, w, row, slots, gx, gw):
+    """Add the gradient of a slot to those of its features and weights."""
+    for t in range(slots.starts[slot], slots.starts[slot + 1]):
+        factors = slots.factors[t]
+        for k in range(len(factors)):
+            if factors[k] > 0:
+                product = slope * slots.coefficients[t]
+                for j in range(len(factors)):
+                    if j != k:
+                        product *= factor(x, w, row, factors[j])
+                if factors[k] <= x.shape[1]:
+                    gx[factors[k] - 1] += product
+                else:
+                    gw[factors[k] - 1 - x.shape[1]] += product
+
+
+@njit(nogil=True, cache=True)
+def slot_slopes(first, last, rows, shared, x, w, n_samples, slots, n_lanes, gx, gw):
+    """Turn gradients of slots into those of features (rows, n) and weights (tiles or rows, n)."""
+    for tile in range(first, last):
+        for lane in range(min(n_lanes, n_samples - tile * n_lanes)):
+            row = tile * n_lanes + lane
+            target = gw[row if w.shape[0] > 1 else tile]
+            for slot in range(slots.n_rows):
+                slope = rows[(tile * slots.n_rows + slot) * n_lanes + lane]
+                add_slopes(slope, slot, x, w, row, slots, gx[row], target)
+    if first == 0 < last:
+        for slot in range(slots.n_rows, len(slots.starts) - 1):
+            add_slopes(shared[slot - slots.n_rows], slot, x, w, 0, slots, gx[0], gw[0])
+
+
+# --- rotations --------------------------------------------------------------------------------------------------------
+
+
+@njit(nogil=True)
+def cyclic(o, letter):
+    """Return the places of a letter and of the next two in cyclic order, in a block of three that begins at o."""
+    return o + letter, o + (letter + 1) % 3, o + (letter + 2) % 3
+
+
+@njit(nogil=True)
+def trig_of(tile, slot, n_rows, trig):
+    """Return cosine and sine of a slot, lane by lane."""
+    if slot < n_rows:
+        return load(trig.row_cos, tile * n_rows + slot), load(trig.row_sin, tile * n_rows + slot)
+    return spread(trig.cos, slot - n_rows), spread(trig.sin, slot - n_rows)
+
+
+@njit(nogil=True)
+def fuse_turns(tile, n_rows, turns, trig, coefficients):
+    """Fill a, b, c, d of every rotation U = a - i (b X + c Y + d Z): the product of its turns, the first rightmost.
+
+    A turn (cos - i sin P) from the left, with P, Q, R in cyclic order, is
+
+        a <- cos a - sin p;  p <- cos p + sin a;  q <- cos q - sin r;  r <- cos r + sin q
+    """
+    for u in range(len(turns.starts) - 1):
+        o = 4 * u
+        for part in range(4):
+            store(coefficients, o + part, zeros(coefficients))
+        for t in range(turns.starts[u], turns.starts[u + 1]):
+            cos, sin = trig_of(tile, turns.slots[t], n_rows, trig)
+            p, q, r = cyclic(o + 1, turns.letters[t])
+            if t == turns.starts[u]:
+                store(coefficients, o, cos)
+                store(coefficients, p, sin)
+            else:
+                va, vp, vq, vr = (
+                    load(coefficients, o),
+                    load(coefficients, p),
+                    load(coefficients, q),
+                    load(coefficients, r),
+                )
+                store(coefficients, o, cos * va - sin * vp)
+                store(coefficients, p, cos * vp + sin * va)
+                store(coefficients, q, cos * vq - sin * vr)
+                store(coefficients, r, cos * vr + sin * vq)
+
+
+@njit(nogil=True)
+def split_slopes(tile, n_rows, turns, trig, slopes, rows, partial):
+    """Give every turn its part of the slopes v_P = Im <lambda|P|psi> of a rotation: dL/dtau = 2 v of its letter.
+
+    From one turn to the one before it, the slopes of the two other letters (P, Q, R in cyclic order) turn:
+
+        q <- cos(2 tau) q + sin(2 tau) r;  r <- cos(2 tau) r - sin(2 tau) q
+    """
+    for u in range(len(turns.starts) - 1):
+        for t in range(turns.starts[u + 1] - 1, turns.starts[u] - 1, -1):
+            slot = turns.slots[t]
+            p, q, r = cyclic(3 * u, turns.letters[t])
+            slope = load(slopes, p)
+            if slot < n_rows:
+                at = tile * n_rows + slot
+                store(rows, at, load(rows, at) + slope + slope)
+            else:
+                store(partial, slot - n_rows, load(partial, slot - n_rows) + slope + slope)
+            if t > turns.starts[u]:
+                cos, sin = trig_of(tile, slot, n_rows, trig)
+                double_cos, double_sin = cos * cos - sin * sin, cos * sin + cos * sin
+                vq, vr = load(slopes, q), load(slopes, r)
+                store(slopes, q, double_cos * vq + double_sin * vr)
+                store(slopes, r, double_cos * vr - double_sin * vq)
+
+
+@njit(nogil=True)
+def not_finite(tile, n_rows, trig):
+    """Return NaN in the lanes where an angle is NaN or infinite, else 0: no angle is ever ignored."""
+    total = zeros(trig.cos)
+    for slot in range(n_rows):
+        cos = load(trig.row_cos, tile * n_rows + slot)
+        total = total + (cos - cos)
+    for slot in range(len(trig.cos)):
+        cos = spread(trig.cos, slot)
+        total = total + (cos - cos)
+    return total
+
+
+# --- a tile -----------------------------------------------------------------------------------------------------------
+
+
+@njit(nogil=True)
+def forward_tile(re, im, tables, outer, coefficients, values, output, matrices, n_lanes, p, scratch):
+    """Run the operations of a segment on a tile; ``p`` and ``scratch`` are room to work in."""
+    size, masks = len(re) // n_lanes, tables.masks
+    for t in range(len(tables.ops)):
+        kind, first, count, index = tables.ops[t]
+        flip, select = masks[first, 0], masks[first, 1]
+        if kind == 0:
+            general(re, im, size, flip, select, coefficients, 4 * index)
+        elif kind == 1:
+            flip_x(re, im, size, flip, select, coefficients, 4 * index)
+        elif kind == 2:
+            real_y(re, im, size, flip, select, coefficients, 4 * index)
+        elif kind == 3:
+            phase_z(re, im, size, select, coefficients, 4 * index)
+        elif kind == 4:
+            lane_signs(scratch, masks, first, count, outer, n_lanes)
+            minus(re, im, size, masks, first, count, scratch)
+        elif kind == 5:
+            multiply(re, im, masks, first, count, outer, matrices, index, False, n_lanes, scratch)
+        elif kind == 6:
+            store(values, index, word_value(re, im, size, flip, select))
+        else:
+            densities(re, im, size, p)
+            walsh(p, size)
+            for k in range(count):
+                store(values, output.diagonal[k], load(p, masks[first + k, 1]))
+
+
+@njit(nogil=True)
+def backward_tile(re, im, lr, li, tables, outer, coefficients, slopes, weights, output, matrices, n_lanes, p, scratch):
+    """Run the operations of a segment backwards on psi and lambda; gather the slopes of its rotations."""
+    size, masks = len(re) // n_lanes, tables.masks
+    for t in range(len(tables.ops) - 1, -1, -1):
+        kind, first, count, index = tables.ops[t]
+        flip, select = masks[first, 0], masks[first, 1]
+        if kind == 0:
+            general_back(re, im, lr, li, size, flip, select, coefficients, 4 * index, slopes, 3 * index)
+        elif kind == 1:
+            flip_x_back(re, im, lr, li, size, flip, select, coefficients, 4 * index, slopes, 3 * index)
+        elif kind == 2:
+            real_y_back(re, im, lr, li, size, flip, select, coefficients, 4 * index, slopes, 3 * index)
+        elif kind == 3:
+            phase_z_back(re, im, lr, li, size, select, coefficients, 4 * index, slopes, 3 * index)
+        elif kind == 4:
+            lane_signs(scratch, masks, first, count, outer, n_lanes)
+            minus(re, im, size, masks, first, count, scratch)
+            minus(lr, li, size, masks, first, count, scratch)
+        elif kind == 5:
+            multiply(re, im, masks, first, count, outer, matrices, index, True, n_lanes, scratch)
+            multiply(lr, li, masks, first, count, outer, matrices, index, True, n_lanes, scratch)
+        elif kind == 6:
+            word_back(re, im, lr, li, size, flip, select, weights, index)
+        else:
+            p[:] = 0
+            for k in range(count):
+                at = masks[first + k, 1]
+                store(p, at, load(p, at) + load(weights, output.diagonal[k]))
+            walsh(p, size)
+            diagonal_back(re, im, lr, li, size, p)
+
+
+@njit(nogil=True)
+def multiply(re, im, masks, first, count, outer, matrices, index, adjoint, n_lanes, scratch):
+    """Apply the matrix of a dense operation, or its adjoint."""
+    n_entries = 2 * n_lanes << 2 * count
+    table, block = scratch[:n_entries], scratch[n_entries:]
+    lane_matrix(table, matrices.entries, matrices.starts[index], adjoint, masks, first, count, outer, n_lanes)
+    dense(re, im, len(re) // n_lanes, masks, first, count, table, block)
+
+
+# --- lanes are samples ------------------------------------------------------------------------------------------------
+
+
+@njit(nogil=True)
+def begin_samples(re, im, tile, n_samples, start, n_lanes):
+    """Fill a tile with the start states of its samples; lanes without a sample have |0...0>."""
+    re[:] = 0
+    im[:] = 0
+    stride = len(re) // start.shape[1]
+    for lane in range(n_lanes):
+        row = tile * n_lanes + lane
+        if start.shape[0] and row < n_samples:
+            for b in range(start.shape[1]):
+                re[b * stride + lane] = start[row, b]
+        else:
+            re[lane] = 1
+
+
+@njit(nogil=True)
+def outcome(i, output):
+    """Return the outcome that a basis state counts for."""
+    return output.low[i & (len(output.low) - 1)] ^ output.high[i // len(output.low)]
+
+
+@njit(nogil=True, cache=True)
+def forward_samples(first, last, n_samples, tables, turns, n_rows, trig, output, matrices, start, sr, si, y):
+    """Run tiles of samples; keep the final states in sr, si, (tiles, 2**n, lanes) flat, unless these are empty."""
+    n_lanes = 64 // y.itemsize
+    length = len(tables.local) * n_lanes
+    kept = len(sr) > 0
+    own = 0 if kept else length
+    room_r, room_i = aligned(own, y), aligned(own, y)
+    p = aligned(max(length, y.shape[1] * n_lanes), y)
+    coefficients = aligned(4 * len(turns.starts) * n_lanes, y)
+    values, scratch = aligned(output.n_words * n_lanes, y), aligned(matrices.widest, y)
+    bad = aligned(n_lanes, y)
+    for tile in range(first, last):
+        re = sr[tile * length : (tile + 1) * length] if kept else room_r
+        im = si[tile * length : (tile + 1) * length] if kept else room_i
+        fuse_turns(tile, n_rows, turns, trig, coefficients)
+        begin_samples(re, im, tile, n_samples, start, n_lanes)
+        forward_tile(re, im, tables, 0, coefficients, values, output, matrices, n_lanes, p, scratch)
+        store(bad, 0, not_finite(tile, n_rows, trig))
+        if len(output.low):
+            p[: y.shape[1] * n_lanes] = 0
+            for i in range(len(tables.local)):
+                at = outcome(i, output)
+                r, m = load(re, i), load(im, i)
+                store(p, at, load(p, at) + r * r + m * m)
+        for lane in range(min(n_lanes, n_samples - tile * n_lanes)):
+            row = tile * n_lanes + lane
+            if len(output.low):
+                for b in range(y.shape[1]):
+                    y[row, b] = p[b * n_lanes + lane] + bad[lane]
+            else:
+                for o in range(y.shape[1]):
+                    y[row, o] = output.constants[o] + bad[lane]
+                for k in range(len(output.columns)):
+                    value = values[output.columns[k, 1] * n_lanes + lane]
+                    y[row, output.columns[k, 0]] += output.coefficients[k] * value
+
+
+@njit(nogil=True, cache=True)
+def backward_samples(
+    first, last, n_samples, tables, turns, n_rows, trig, output, matrices, gs, sr, si, gy, rows, shared
+):
+    """Run tiles of samples backwards: gradients of the slots, (tiles, n_rows, lanes) flat and (tiles, n_shared).
+
+    gs takes the gradient of the start states, (rows, 2**k), unless it is empty.
+    """
+    n_lanes = 64 // gy.itemsize
+    length = len(tables.local) * n_lanes
+    re, im, lr, li = aligned(length, gy), aligned(length, gy), aligned(length, gy), aligned(length, gy)
+    p = aligned(max(length, gy.shape[1] * n_lanes), gy)
+    coefficients, slopes = aligned(4 * len(turns.starts) * n_lanes, gy), aligned(3 * len(turns.starts) * n_lanes, gy)
+    weights, scratch = aligned(output.n_words * n_lanes, gy), aligned(matrices.widest, gy)
+    partial = aligned(shared.shape[1] * n_lanes, gy)
+    for tile in range(first, last):
+        re[:] = sr[tile * length : (tile + 1) * length]
+        im[:] = si[tile * length : (tile + 1) * length]
+        lr[:] = 0
+        li[:] = 0
+        fuse_turns(tile, n_rows, turns, trig, coefficients)
+        weights[:] = 0
+        partial[:] = 0
+        n_here = min(n_lanes, n_samples - tile * n_lanes)
+        if len(output.low):
+            p[: gy.shape[1] * n_lanes] = 0
+            for lane in range(n_here):
+                for b in range(gy.shape[1]):
+                    p[b * n_lanes + lane] = gy[tile * n_lanes + lane, b]
+            for i in range(len(tables.local)):
+                g = load(p, outcome(i, output))
+                store(lr, i, g * load(re, i))
+                store(li, i, g * load(im, i))
+        else:
+            for k in range(len(output.columns)):
+                for lane in range(n_here):
+                    g = output.coefficients[k] * gy[tile * n_lanes + lane, output.columns[k, 0]]
+                    weights[output.columns[k, 1] * n_lanes + lane] += g
+        backward_tile(re, im, lr, li, tables, 0, coefficients, slopes, weights, output, matrices, n_lanes, p, scratch)
+        split_slopes(tile, n_rows, turns, trig, slopes, rows, partial)
+        for slot in range(shared.shape[1]):
+            shared[tile, slot] = partial[slot * n_lanes : slot * n_lanes + n_here].sum()
+        if len(gs):
+            stride = length // gs.shape[1]
+            for lane in range(n_here):
+                for b in range(gs.shape[1]):
+                    gs[tile * n_lanes + lane, b] = 2 * lr[b * stride + lane]
+
+
+# --- lanes are amplitudes ---------------------------------------------------------------------------------------------
+
+
+@njit(nogil=True, cache=True)
+def fuse_rows(first, last, turns, n_rows, trig, coefficients):
+    """Fill a, b, c, d of every rotation for tiles of rows, (tiles, 4 n_rotations, lanes) flat."""
+    length = 4 * (len(turns.starts) - 1) * (64 // coefficients.itemsize)
+    for tile in range(first, last):
+        fuse_turns(tile, n_rows, turns, trig, coefficients[tile * length : (tile + 1) * length])
+
+
+@njit(nogil=True, cache=True)
+def split_rows(first, last, turns, n_rows, trig, slopes, rows, shared):
+    """Give every turn its part of the slopes (tiles, 3 n_rotations, lanes); sums over lanes into ``shared``."""
+    n_lanes = 64 // slopes.itemsize
+    length = 3 * (len(turns.starts) - 1) * n_lanes
+    partial = aligned(shared.shape[1] * n_lanes, slopes)
+    for tile in range(first, last):
+        partial[:] = 0
+        split_slopes(tile, n_rows, turns, trig, slopes[tile * length : (tile + 1) * length], rows, partial)
+        for slot in range(shared.shape[1]):
+            shared[tile, slot] = partial[slot * n_lanes : (slot + 1) * n_lanes].sum()
+
+
+@njit(nogil=True)
+def sign_of(mask, lane, outer):
+    """Return -1 where a mask selects a lane of an outer tile, else 1."""
+    return 1 - 2 * ((mask[2] >> lane ^ odd(mask[3] & outer)) & 1)
+
+
+@njit(nogil=True)
+def spread_row(row, outer, tables, n_rotations, all_coefficients, coefficients, n_lanes):
+    """Spread the coefficients of one row over the lanes; where a mask selects the lane, psi_0 and psi_1 change places.
+
+    That changes the sign of c and d, or of b where the mask of a flip is a sign.
+    """
+    tile, at = row // n_lanes, row % n_lanes
+    for t in range(len(tables.ops)):
+        kind, first, _, index = tables.ops[t]
+        if kind < 4:
+            for part in range(4):
+                value = all_coefficients[((tile * n_rotations + index) * 4 + part) * n_lanes + at]
+                turned = part == 1 if kind == 1 else part > 1
+                for lane in range(n_lanes):
+                    sign = sign_of(tables.masks[first], lane, outer) if turned else 1
+                    coefficients[(4 * index + part) * n_lanes + lane] = value * sign
+
+
+@njit(nogil=True)
+def spread_words(outer, tables, output, gw, weights, n_lanes):
+    """Spread the gradients of the words of one row over the lanes."""
+    for t in range(len(tables.ops)):
+        kind, first, count, index = tables.ops[t]
+        if kind >= 6:
+            for k in range(count):
+                word = index if kind == 6 else output.diagonal[k]
+                for lane in range(n_lanes):
+                    weights[word * n_lanes + lane] = gw[word] * sign_of(tables.masks[first + k], lane, outer)
+
+
+@njit(nogil=True)
+def sum_words(outer, tables, output, values, sums, n_lanes):
+    """Add up the values of the words over the lanes."""
+    for t in range(len(tables.ops)):
+        kind, first, count, index = tables.ops[t]
+        if kind >= 6:
+            for k in range(count):
+                word = index if kind == 6 else output.diagonal[k]
+                for lane in range(n_lanes):
+                    sums[word] += values[word * n_lanes + lane] * sign_of(tables.masks[first + k], lane, outer)
+
+
+@njit(nogil=True)
+def sum_slopes(outer, tables, slopes, sums, n_lanes):
+    """Add up the slopes of the rotations over the lanes, (n_rotations, 3)."""
+    for t in range(len(tables.ops)):
+        kind, first, _, index = tables.ops[t]
+        if kind < 4:
+            for part in range(3):
+                turned = part == 0 if kind == 1 else part > 0
+                total = sums[index, part]
+                for lane in range(n_lanes):
+                    sign = sign_of(tables.masks[first], lane, outer) if turned else 1
+                    total += slopes[(3 * index + part) * n_lanes + lane] * sign
+                sums[index, part] = total
+
+
+@njit(nogil=True)
+def read_tile(source, base, tables, outer, tile):
+    """Copy a tile out of a state."""
+    n_lanes = len(tables.lanes)
+    for j in range(len(tables.local)):
+        at = tables.local[j] ^ tables.outer[outer]
+        if tables.contiguous:
+            store(tile, j, load(source, (base + at) // n_lanes))
+        else:
+            for lane in range(n_lanes):
+                tile[j * n_lanes + lane] = source[base + (at ^ tables.lanes[lane])]
+
+
+@njit(nogil=True)
+def write_tile(target, base, tables, outer, tile):
+    """Copy a tile into a state."""
+    n_lanes = len(tables.lanes)
+    for j in range(len(tables.local)):
+        at = tables.local[j] ^ tables.outer[outer]
+        if tables.contiguous:
+            store(target, (base + at) // n_lanes, load(tile, j))
+        else:
+            for lane in range(n_lanes):
+                target[base + (at ^ tables.lanes[lane])] = tile[j * n_lanes + lane]
+
+
+@njit(nogil=True, cache=True)
+def forward_amplitudes(first, last, tables, leading, n_rotations, all_coefficients, output, matrices, sr, si, sums):
+    """Run a segment on tasks (row, outer tile); ``sums`` (rows, outer tiles, words) takes the values of its words.
+
+    ``leading`` marks the first segment of states that start in |0...0>: all but the first of its tiles are zero.
+    """
+    n_lanes, n_outer = len(tables.lanes), len(tables.outer)
+    length = len(tables.local) * n_lanes
+    re, im, p = aligned(length, sr), aligned(length, sr), aligned(length, sr)
+    coefficients, values = aligned(4 * n_rotations * n_lanes, sr), aligned(output.n_words * n_lanes, sr)
+    scratch = aligned(matrices.widest, sr)
+    for task in range(first, last):
+        row, outer = task // n_outer, task % n_outer
+        if leading and outer:
+            continue
+        base = row * length * n_outer
+        read_tile(sr, base, tables, outer, re)
+        read_tile(si, base, tables, outer, im)
+        spread_row(row, outer, tables, n_rotations, all_coefficients, coefficients, n_lanes)
+        forward_tile(re, im, tables, outer, coefficients, values, output, matrices, n_lanes, p, scratch)
+        sum_words(outer, tables, output, values, sums[row, outer], n_lanes)
+        write_tile(sr, base, tables, outer, re)
+        write_tile(si, base, tables, outer, im)
+
+
+@njit(nogil=True, cache=True)
+def backward_amplitudes(
+    first, last, tables, leading, n_rotations, all_coefficients, output, matrices, sr, si, lr, li, gw, sums
+):
+    """Run a segment backwards on tasks (row, outer tile), changing psi (sr, si) and lambda (lr, li) in place.
+
+    ``sums`` (rows, outer tiles, n_rotations, 3) takes the slopes of its rotations.
+    """
+    n_lanes, n_outer = len(tables.lanes), len(tables.outer)
+    length = len(tables.local) * n_lanes
+    re, im, pr, pi = aligned(length, sr), aligned(length, sr), aligned(length, sr), aligned(length, sr)
+    p, coefficients = aligned(length, sr), aligned(4 * n_rotations * n_lanes, sr)
+    slopes, weights = aligned(3 * n_rotations * n_lanes, sr), aligned(output.n_words * n_lanes, sr)
+    scratch = aligned(matrices.widest, sr)
+    for task in range(first, last):
+        row, outer = task // n_outer, task % n_outer
+        if leading and outer:
+            continue
+        base = row * length * n_outer
+        read_tile(sr, base, tables, outer, re)
+        read_tile(si, base, tables, outer, im)
+        read_tile(lr, base, tables, outer, pr)
+        read_tile(li, base, tables, outer, pi)
+        spread_row(row, outer, tables, n_rotations, all_coefficients, coefficients, n_lanes)
+        spread_words(outer, tables, output, gw[row], weights, n_lanes)
+        backward_tile(
+            re, im, pr, pi, tables, outer, coefficients, slopes, weights, output, matrices, n_lanes, p, scratch
+        )
+        sum_slopes(outer, tables, slopes, sums[row, outer], n_lanes)
+        write_tile(sr, base, tables, outer, re)
+        write_tile(si, base, tables, outer, im)
+        write_tile(lr, base, tables, outer, pr)
+        write_tile(li, base, tables, outer, pi)
+
+
+@njit(nogil=True, cache=True)
+def read_outcomes(first, last, output, sr, si, y):
+    """Add up the probabilities of the outcomes of rows first to last."""
+    size = len(sr) // len(y)
+    for row in range(first, last):
+        for i in range(size):
+            at = row * size + i
+            y[row, outcome(i, output)] += sr[at] * sr[at] + si[at] * si[at]
+
+
+@njit(nogil=True, cache=True)
+def outcomes_back(first, last, output, sr, si, gy, lr, li):
+    """lambda_i <- g psi_i, g the gradient of the outcome of i, for rows first to last."""
+    size = len(sr) // len(gy)
+    for row in range(first, last):
+        for i in range(size):
+            at, g = row * size + i, gy[row, outcome(i, output)]
+            lr[at] = g * sr[at]
+            li[at] = g * si[at]

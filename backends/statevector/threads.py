@@ -1,0 +1,51 @@
+"""Share the tasks of a compiled pass among threads of this process."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+_called: set[tuple[Any, ...]] = set()
+
+
+def share(function: Callable[..., None], n_tasks: int, n_threads: int, *arguments: Any) -> None:
+    """Call ``function(first, last, *arguments)`` on ranges that cover all tasks, on up to so many threads."""
+    key = function, arguments[-1].dtype
+    if key not in _called:
+        with _patience():
+            function(0, 0, *arguments)  # compiled here, or read from the disk
+        _called.add(key)
+    n_parts = max(1, min(n_threads, n_tasks))
+    bounds = [part * n_tasks // n_parts for part in range(n_parts + 1)]
+    others = [_pool().submit(function, *pair, *arguments) for pair in itertools.pairwise(bounds[1:])]
+    function(bounds[0], bounds[1], *arguments)
+    for other in others:
+        other.result()
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max(1, (os.cpu_count() or 1) - 1), "statevector")
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork: the child starts its own
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    """Say what the wait is for, when it takes longer than a second."""
+    text = "Compiling the simulator's kernels, once on this machine: about 20 seconds."
+    timer = threading.Timer(1.0, print, [text], {"file": sys.stderr, "flush": True})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -1,0 +1,186 @@
+"""Fused operations to tiles: which part of the state is worked on at a time, and the tables that kernels read.
+
+A tile is a block of 2**k amplitudes in each of as many lanes as a vector register has. Lanes are samples where there
+are many of them and few qubits; else they are amplitudes of one sample, and a program becomes a few segments. In a
+segment the index space (a vector space over GF(2)) has the basis
+
+    local (k vectors, spanning every flip of the segment) | lanes | outer (one tile each)
+
+so every operation stays inside its tile, and a large state is read and written once per segment, not once per gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from backends.statevector.fusion import Fused, FusedProgram, commute, odd
+
+#: Numbers of the kinds of operations in a table; turns are split by their letters.
+KINDS = {"XYZ": 0, "X": 1, "Y": 2, "Z": 3, "sign": 4, "dense": 5, "word": 6, "diagonal": 7}
+
+_LOOK_AHEAD = 512
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """Operations that run on one load of a tile.
+
+    Parameters
+    ----------
+    ops : ndarray of int64, shape (n_ops, 4)
+        Kind; first row of its masks; number of masks; number of its turns' coefficients, matrix or word.
+    masks : ndarray of int64, shape (n_masks, 4)
+        Flip and select in local coordinates; lanes that the mask selects, as bits; select in outer coordinates.
+    local, lanes, outer : ndarray of int64
+        Offsets into the state, to be combined by xor: 2**k, one per lane, one per tile.
+    contiguous : bool
+        Whether the lanes of a local offset are neighbours in memory, in order.
+    """
+
+    ops: np.ndarray
+    masks: np.ndarray
+    local: np.ndarray
+    lanes: np.ndarray
+    outer: np.ndarray
+    contiguous: bool
+
+
+def whole(program: FusedProgram) -> Segment:
+    """Return the one segment of tiles that hold the states of several samples, one per lane."""
+    basis = [1 << b for b in range(program.n_qubits)]
+    return _segment(program.ops, basis, [], [])
+
+
+def split(program: FusedProgram, n_lanes: int, n_local: int) -> tuple[Segment, ...]:
+    """Return the segments of tiles whose lanes are ``n_lanes`` amplitudes of one sample.
+
+    Parameters
+    ----------
+    program : FusedProgram
+    n_lanes : int
+        A power of two.
+    n_local : int
+        The most dimensions of a tile; at least as many as any operation flips.
+    """
+    n_lane_bits = n_lanes.bit_length() - 1
+    size = min(n_local, program.n_qubits - n_lane_bits)
+    segments: list[Segment] = []
+    rest = list(program.ops)
+    while rest or not segments:
+        taken, rest, span = _take(rest, size)
+        lanes = _extend(span, range(program.n_qubits), n_lane_bits)
+        local = span + _extend(span + lanes, reversed(range(program.n_qubits)), size - len(span))
+        outer = _extend(local + lanes, range(program.n_qubits), program.n_qubits - size - n_lane_bits)
+        segments.append(_segment(taken, local, lanes, outer))
+    return tuple(segments)
+
+
+def fits(program: FusedProgram, n_lanes: int, n_local: int) -> bool:
+    """Whether every operation can be local to a tile of :func:`split`."""
+    size = min(n_local, program.n_qubits - n_lanes.bit_length() + 1)
+    return all(len(op.masks) <= size for op in program.ops if op.kind != "diagonal") and size > 0
+
+
+def _take(ops: list[Fused], size: int) -> tuple[list[Fused], list[Fused], list[int]]:
+    """Take every operation that may come next and whose flips fit; return taken, rest and the span of the flips."""
+    taken: list[Fused] = []
+    rest: list[Fused] = []
+    span: list[int] = []
+    for number, op in enumerate(ops):
+        grown = reduced(span + op.flips)
+        if len(grown) > size or not all(commute(op.words, earlier.words) for earlier in rest):
+            rest.append(op)
+        else:
+            taken.append(op)
+            span = grown
+        if len(rest) > _LOOK_AHEAD:
+            return taken, rest + ops[number + 1 :], span
+    return taken, rest, span
+
+
+def reduced(vectors: Iterable[int]) -> list[int]:
+    """Return the reduced echelon basis of the span of bit vectors."""
+    basis: list[int] = []
+    for vector in vectors:
+        for known in basis:
+            vector = min(vector, vector ^ known)
+        if vector:
+            basis = [min(known, known ^ vector) if known >> (vector.bit_length() - 1) & 1 else known for known in basis]
+            basis = sorted([*basis, vector])
+    return basis
+
+
+def _extend(span: list[int], bits: Iterable[int], count: int) -> list[int]:
+    """Return so many unit vectors, tried in the order of ``bits``, that are independent of a span and each other."""
+    found: list[int] = []
+    basis = reduced(span)
+    for bit in bits:
+        if len(found) == count:
+            break
+        grown = reduced([*basis, 1 << bit])
+        if len(grown) > len(basis):
+            basis = grown
+            found.append(1 << bit)
+    return found
+
+
+def _segment(ops: Sequence[Fused], local: list[int], lanes: list[int], outer: list[int]) -> Segment:
+    table: list[tuple[int, ...]] = []
+    masks: list[tuple[int, ...]] = []
+    for op in ops:
+        table.append((_kind(op), len(masks), len(op.masks), op.index))
+        masks += [_coordinates(op, *mask, local, lanes, outer) for mask in op.masks]
+    low = 2 ** len(lanes) - 1
+    contiguous = lanes == [1 << b for b in range(len(lanes))] and not any(v & low for v in (*local, *outer))
+    offsets = _combinations(local), _combinations(lanes), _combinations(outer)
+    return Segment(_table(table, 4), _table(masks, 4), *offsets, contiguous)
+
+
+def _coordinates(
+    op: Fused, flip: int, select: int, local: list[int], lanes: list[int], outer: list[int]
+) -> tuple[int, int, int, int]:
+    if op.kind == "turns" and op.proper and op.letters == "X":
+        select = 0  # what follows the flip in this mask is a sign, and there is none
+    lane_mask = _dual(select, lanes)
+    chosen = sum(odd(lane & lane_mask) << lane for lane in range(2 ** len(lanes)))
+    return _solve(flip, local) if op.letters != "Z" else 0, _dual(select, local), chosen, _dual(select, outer)
+
+
+def _dual(select: int, basis: list[int]) -> int:
+    return sum(odd(select & vector) << j for j, vector in enumerate(basis))
+
+
+def _solve(vector: int, basis: list[int]) -> int:
+    """Return which basis vectors add up to a vector of their span."""
+    rows: list[tuple[int, int]] = []
+    for j, member in enumerate(basis):
+        tag = 1 << j
+        for known, known_tag in rows:
+            if member ^ known < member:
+                member, tag = member ^ known, tag ^ known_tag
+        rows = sorted([*rows, (member, tag)], reverse=True)
+    found = 0
+    for known, known_tag in rows:
+        if vector ^ known < vector:
+            vector, found = vector ^ known, found ^ known_tag
+    return found
+
+
+def _combinations(basis: list[int]) -> np.ndarray:
+    offsets = np.zeros(1, np.int64)
+    for vector in basis:
+        offsets = np.concatenate([offsets, offsets ^ vector])
+    return offsets
+
+
+def _table(rows: list[tuple[int, ...]], width: int) -> np.ndarray:
+    return np.array(rows, np.int64).reshape(-1, width)
+
+
+def _kind(op: Fused) -> int:
+    if op.kind != "turns":
+        return KINDS[op.kind]
+    return KINDS.get(op.letters, KINDS["XYZ"])
