@@ -167,22 +167,8 @@ def _forward_samples(plan: Plan, call: _Call, keep: bool) -> tuple[Tensor, Any]:
     length = (call.n_tiles * call.n_lanes) << plan.program.n_qubits if keep else 0
     sr, si = torch.empty(2, length, dtype=dtype, device="cpu").numpy()
     y = torch.empty(len(call.x), plan.n_outputs, dtype=dtype, device="cpu")
-    share(
-        sweeps.forward_samples,
-        call.n_tiles,
-        call.n_threads,
-        len(call.x),
-        plan.samples,
-        plan.turns,
-        plan.slots.n_rows,
-        call.trig,
-        plan.output,
-        plan.matrices,
-        call.start,
-        sr,
-        si,
-        y.numpy(),
-    )
+    flat, sums = np.empty(0, sr.dtype), np.empty((0, 0, 0), sr.dtype)
+    _pass(sweeps.forward, plan, call, plan.samples, False, call.start, flat, sr, si, sums, y.numpy())
     return y, (call, sr, si)
 
 
@@ -197,25 +183,19 @@ def _forward_amplitudes(plan: Plan, call: _Call) -> tuple[Tensor, Any]:
     n_rotations = len(plan.turns.starts) - 1
     coefficients = np.empty(call.n_tiles * 4 * n_rotations * call.n_lanes, dtype)
     share(sweeps.fuse_rows, call.n_tiles, 1, plan.turns, plan.slots.n_rows, call.trig, coefficients)
-    n_outer = len(plan.segments[0].outer)
-    sums = np.zeros((n_rows, n_outer, plan.output.n_words), dtype)
+    sums = np.zeros((n_rows, len(plan.segments[0].outer), plan.output.n_words), dtype)
+    y = np.zeros((n_rows, plan.n_outputs), dtype)
     for number, tables in enumerate(plan.segments):
         leading = number == 0 and not len(call.start)
-        share(
-            sweeps.forward_amplitudes,
-            n_rows * n_outer,
-            call.n_threads,
-            tables,
-            leading,
-            n_rotations,
-            coefficients,
-            plan.output,
-            plan.matrices,
-            sr,
-            si,
-            sums,
-        )
+        _pass(sweeps.forward, plan, call, tables, leading, call.start, coefficients, sr, si, sums, y)
     return torch.from_numpy(_outputs(plan, call, sums, sr, si)), (call, sr, si, coefficients)
+
+
+def _pass(function: Callable[..., None], plan: Plan, call: _Call, tables: Tables, leading: bool, *arrays: Any) -> None:
+    """Run a pass over all tiles of a segment."""
+    n_tasks = call.n_tiles if len(tables.lanes) == 1 else len(call.x) * len(tables.outer)
+    tuples = tables, leading, plan.turns, plan.slots.n_rows, call.trig, plan.output, plan.matrices
+    share(function, n_tasks, call.n_threads, len(call.x), *tuples, *arrays)
 
 
 def _outputs(plan: Plan, call: _Call, sums: np.ndarray, sr: np.ndarray, si: np.ndarray) -> np.ndarray:
@@ -276,27 +256,11 @@ def _prepared_gradients(plan: Plan, x: Tensor, w: Tensor, gx: Tensor, gw: Tensor
 def _backward_samples(
     plan: Plan, call: _Call, gy: np.ndarray, sr: np.ndarray, si: np.ndarray
 ) -> tuple[np.ndarray, ...]:
-    rows = np.zeros_like(call.trig.row_cos)
+    rows, gs = np.zeros_like(call.trig.row_cos), np.zeros_like(call.start)
     shared = np.zeros((call.n_tiles, len(call.trig.cos)), gy.dtype)
-    gs = np.zeros_like(call.start)
-    share(
-        sweeps.backward_samples,
-        call.n_tiles,
-        call.n_threads,
-        len(gy),
-        plan.samples,
-        plan.turns,
-        plan.slots.n_rows,
-        call.trig,
-        plan.output,
-        plan.matrices,
-        gs,
-        sr,
-        si,
-        gy,
-        rows,
-        shared,
-    )
+    flat, gw, sums = np.empty(0, gy.dtype), np.empty((0, 0), gy.dtype), np.empty((0, 0, 0, 0), gy.dtype)
+    arrays = flat, sr, si, flat, flat, gy, gw, sums, rows, gs, shared
+    _pass(sweeps.backward, plan, call, plan.samples, False, *arrays)
     return rows, shared.sum(0), gs
 
 
@@ -304,41 +268,24 @@ def _backward_amplitudes(
     plan: Plan, call: _Call, gy: np.ndarray, sr: np.ndarray, si: np.ndarray, coefficients: np.ndarray
 ) -> tuple[np.ndarray, ...]:
     n_rows, n_rotations, n_outer = len(gy), len(plan.turns.starts) - 1, len(plan.segments[0].outer)
-    sr, si, lr, li = sr.copy(), si.copy(), np.zeros_like(sr), np.zeros_like(si)
+    states = sr.copy(), si.copy(), np.zeros_like(sr), np.zeros_like(si)
     gw = np.zeros((n_rows, plan.output.n_words), gy.dtype)
     if len(plan.output.low):
-        share(sweeps.outcomes_back, n_rows, call.n_threads, plan.output, sr, si, gy, lr, li)
+        share(sweeps.outcomes_back, n_rows, call.n_threads, plan.output, *states[:2], gy, *states[2:])
     for (column, word), coefficient in zip(plan.output.columns, plan.output.coefficients, strict=True):
         gw[:, word] += coefficient * gy[:, column]
     sums = np.zeros((n_rows, n_outer, n_rotations, 3), gy.dtype)
+    rows, gs = np.zeros_like(call.trig.row_cos), np.zeros_like(call.start)
+    shared = np.zeros((call.n_tiles, len(call.trig.cos)), gy.dtype)
     for number, tables in reversed(list(enumerate(plan.segments))):
         leading = number == 0 and not len(call.start)
-        share(
-            sweeps.backward_amplitudes,
-            n_rows * n_outer,
-            call.n_threads,
-            tables,
-            leading,
-            n_rotations,
-            coefficients,
-            plan.output,
-            plan.matrices,
-            sr,
-            si,
-            lr,
-            li,
-            gw,
-            sums,
-        )
+        _pass(sweeps.backward, plan, call, tables, leading, coefficients, *states, gy, gw, sums, rows, gs, shared)
     slopes = np.zeros((call.n_tiles * call.n_lanes, 3 * n_rotations), gy.dtype)
     slopes[:n_rows] = sums.sum(1).reshape(n_rows, -1)
     slopes = slopes.reshape(call.n_tiles, call.n_lanes, -1).transpose(0, 2, 1).ravel()
-    rows = np.zeros_like(call.trig.row_cos)
-    shared = np.zeros((call.n_tiles, len(call.trig.cos)), gy.dtype)
     share(sweeps.split_rows, call.n_tiles, 1, plan.turns, plan.slots.n_rows, call.trig, slopes, rows, shared)
-    gs = call.start
     if len(gs):
-        gs = 2 * np.ascontiguousarray(lr.reshape(n_rows, gs.shape[1], -1)[:, :, 0])
+        gs[:] = 2 * states[2].reshape(n_rows, gs.shape[1], -1)[:, :, 0]
     return rows, shared.sum(0), gs
 
 

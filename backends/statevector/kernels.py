@@ -12,7 +12,7 @@ from numba import njit
 from backends.statevector.lanes import load, odd, store, zeros
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def even_member(j, flip, select):
     """Return the member of the j-th pair whose select parity is even (of either, where select & flip is even)."""
     low = (flip & -flip) - 1
@@ -20,7 +20,7 @@ def even_member(j, flip, select):
     return i ^ flip if odd(i & select) and odd(flip & select) else i
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def general(re, im, size, flip, select, coefficients, o):
     """psi_0 <- (a - id) psi_0 - (c + ib) psi_1;  psi_1 <- (c - ib) psi_0 + (a + id) psi_1."""
     a, b, c, d = load(coefficients, o), load(coefficients, o + 1), load(coefficients, o + 2), load(coefficients, o + 3)
@@ -34,7 +34,7 @@ def general(re, im, size, flip, select, coefficients, o):
         store(im, k, a * i1 + d * r1 + c * i0 - b * r0)
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def general_back(re, im, lr, li, size, flip, select, coefficients, o, slopes, v):
     """Apply U† to psi and lambda; slopes of X, Y, Z."""
     a, b, c, d = load(coefficients, o), load(coefficients, o + 1), load(coefficients, o + 2), load(coefficients, o + 3)
@@ -60,7 +60,7 @@ def general_back(re, im, lr, li, size, flip, select, coefficients, o, slopes, v)
     store(slopes, v + 2, vz)
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def flip_x(re, im, size, flip, sign, coefficients, o):
     """psi_i <- a psi_i - i s b psi_(i^flip), s = -1 where ``sign`` selects i: exp(-i tau P) of an X-like word."""
     a, b = load(coefficients, o), load(coefficients, o + 1)
@@ -75,7 +75,7 @@ def flip_x(re, im, size, flip, sign, coefficients, o):
         store(im, k, a * i1 - s * r0)
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def flip_x_back(re, im, lr, li, size, flip, sign, coefficients, o, slopes, v):
     """Undo :func:`flip_x` on psi and lambda; slope of X."""
     a, b = load(coefficients, o), load(coefficients, o + 1)
@@ -102,7 +102,7 @@ def flip_x_back(re, im, lr, li, size, flip, sign, coefficients, o, slopes, v):
     store(slopes, v + 2, zeros(re))
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def real_y(re, im, size, flip, select, coefficients, o):
     """psi_0 <- a psi_0 - c psi_1;  psi_1 <- c psi_0 + a psi_1."""
     a, c = load(coefficients, o), load(coefficients, o + 2)
@@ -116,7 +116,7 @@ def real_y(re, im, size, flip, select, coefficients, o):
         store(im, k, a * i1 + c * i0)
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def real_y_back(re, im, lr, li, size, flip, select, coefficients, o, slopes, v):
     """Undo :func:`real_y` on psi and lambda; slope of Y."""
     a, c = load(coefficients, o), load(coefficients, o + 2)
@@ -140,7 +140,7 @@ def real_y_back(re, im, lr, li, size, flip, select, coefficients, o, slopes, v):
     store(slopes, v + 2, zeros(re))
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def phase_z(re, im, size, select, coefficients, o):
     """psi_i <- (a - i s d) psi_i, s = -1 where ``select`` selects i."""
     a, d = load(coefficients, o), load(coefficients, o + 3)
@@ -151,7 +151,7 @@ def phase_z(re, im, size, select, coefficients, o):
         store(im, i, a * m - s * r)
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def phase_z_back(re, im, lr, li, size, select, coefficients, o, slopes, v):
     """Undo :func:`phase_z` on psi and lambda; slope of Z."""
     a, d = load(coefficients, o), load(coefficients, o + 3)
@@ -171,7 +171,7 @@ def phase_z_back(re, im, lr, li, size, select, coefficients, o, slopes, v):
     store(slopes, v + 2, vz)
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def minus(re, im, size, masks, first, count, signs):
     """psi_i <- s psi_i, s the row of ``signs`` whose number is made of the select parities of i."""
     for i in range(size):
@@ -183,7 +183,7 @@ def minus(re, im, size, masks, first, count, signs):
         store(im, i, s * load(im, i))
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def lane_signs(signs, masks, first, count, outer, n_lanes):
     """Fill ``signs``: -1 for the rows and lanes where every mask selects."""
     for row in range(1 << count):
@@ -195,7 +195,7 @@ def lane_signs(signs, masks, first, count, outer, n_lanes):
             signs[row * n_lanes + lane] = -1 if all_odd else 1
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def dense(re, im, size, masks, first, count, matrix, block):
     """Multiply the 2**count amplitudes of every group by a matrix, (2, dim, dim, lanes) flat; ``block`` is scratch."""
     dim = 1 << count
@@ -224,7 +224,7 @@ def dense(re, im, size, masks, first, count, matrix, block):
             store(im, i, m)
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def member(base, x, masks, first, count):
     """Return the index of the x-th amplitude of a group; the first mask is the leading bit of x."""
     for m in range(count):
@@ -233,7 +233,7 @@ def member(base, x, masks, first, count):
     return base
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def pivot_bits(masks, first, count):
     """Return, rising, one bit for every flip such that the flips, restricted to these bits, are independent."""
     rows = masks[first : first + count, 0].copy()
@@ -250,7 +250,7 @@ def pivot_bits(masks, first, count):
     return pivots
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def lane_matrix(lane_entries, entries, at, adjoint, masks, first, count, outer, n_lanes):
     """Fill ``lane_entries`` with a matrix for every lane: rows and columns change places where a mask selects it."""
     dim = 1 << count
@@ -267,7 +267,7 @@ def lane_matrix(lane_entries, entries, at, adjoint, masks, first, count, outer, 
                 lane_entries[((dim + y) * dim + x) * n_lanes + lane] = imaginary
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def word_value(re, im, size, flip, select):
     """Return <psi|P|psi> of a Pauli word, lane by lane."""
     value = zeros(re)
@@ -287,7 +287,7 @@ def word_value(re, im, size, flip, select):
     return value + value
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def word_back(re, im, lr, li, size, flip, select, weights, o):
     """Add g P psi to lambda, P a Pauli word."""
     g = load(weights, o)
@@ -311,7 +311,7 @@ def word_back(re, im, lr, li, size, flip, select, weights, o):
         store(li, k, load(li, k) + s * i0)
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def densities(re, im, size, p):
     """p_i <- |psi_i|**2."""
     for i in range(size):
@@ -319,7 +319,7 @@ def densities(re, im, size, p):
         store(p, i, r * r + m * m)
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def walsh(p, size):
     """Walsh-Hadamard transform in place: p_s <- sum_i (-1)**|s & i| p_i, the expectation of every Z word at once."""
     step = 1
@@ -332,7 +332,7 @@ def walsh(p, size):
         step *= 2
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def diagonal_back(re, im, lr, li, size, p):
     """Add p_i psi_i to lambda_i."""
     for i in range(size):

@@ -13,7 +13,8 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, models, overload, register_model
+from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, models, register_model
 
 BYTES = 64
 
@@ -101,14 +102,9 @@ def _define(symbol: Callable[..., Any], instruction: str, n_operands: int) -> No
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return getattr(builder, instruction)(*arguments, flags=("contract",))
 
-    if n_operands == 1:
-        one = intrinsic(lambda typing_context, a: (a(a), generate))
-        overload(symbol, inline="always")(lambda a: (lambda a: one(a)) if isinstance(a, Lanes) else None)
-    else:
-        two = intrinsic(lambda typing_context, a, b: (a(a, b), generate))
-        overload(symbol, inline="always")(
-            lambda a, b: (lambda a, b: two(a, b)) if isinstance(a, Lanes) and isinstance(b, Lanes) else None
-        )
+    cases = [signature(*[Lanes(dtype)] * (n_operands + 1)) for dtype in (types.float32, types.float64)]
+    infer_global(symbol)(type(f"_{instruction}", (ConcreteTemplate,), {"cases": cases}))
+    lower_builtin(symbol, *[Lanes] * n_operands)(generate)
 
 
 _define(operator.add, "fadd", 2)

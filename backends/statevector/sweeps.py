@@ -91,7 +91,7 @@ class Dense(NamedTuple):
     widest: int  # most entries of lane tables that an operation needs
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def aligned(n, like):
     """Return n numbers of the dtype of an array, not initialised, from a multiple of 64 bytes on."""
     raw = np.empty(n + 16, like.dtype)
@@ -102,7 +102,7 @@ def aligned(n, like):
 # --- angles -----------------------------------------------------------------------------------------------------------
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def factor(x, w, row, f):
     """Return a factor of a term: 1, a feature or a weight."""
     if f == 0:
@@ -112,7 +112,7 @@ def factor(x, w, row, f):
     return w[row if w.shape[0] > 1 else 0, f - 1 - x.shape[1]]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, error_model="numpy", cache=True)
 def slot_values(first, last, x, w, n_samples, slots, n_lanes, rows, shared):
     """Fill the slots of tiles first to last, and (with the first tile) the shared ones."""
     for tile in range(first, last):
@@ -138,7 +138,7 @@ def slot_values(first, last, x, w, n_samples, slots, n_lanes, rows, shared):
             shared[slot - slots.n_rows] = total
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def add_slopes(slope, slot, x, w, row, slots, gx, gw):
     """Add the gradient of a slot to those of its features and weights."""
     for t in range(slots.starts[slot], slots.starts[slot + 1]):
@@ -155,7 +155,7 @@ def add_slopes(slope, slot, x, w, row, slots, gx, gw):
                     gw[factors[k] - 1 - x.shape[1]] += product
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, error_model="numpy", cache=True)
 def slot_slopes(first, last, rows, shared, x, w, n_samples, slots, n_lanes, gx, gw):
     """Turn gradients of slots into those of features (rows, n) and weights (tiles or rows, n)."""
     for tile in range(first, last):
@@ -173,13 +173,13 @@ def slot_slopes(first, last, rows, shared, x, w, n_samples, slots, n_lanes, gx, 
 # --- rotations --------------------------------------------------------------------------------------------------------
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def cyclic(o, letter):
     """Return the places of a letter and of the next two in cyclic order, in a block of three that begins at o."""
     return o + letter, o + (letter + 1) % 3, o + (letter + 2) % 3
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def trig_of(tile, slot, n_rows, trig):
     """Return cosine and sine of a slot, lane by lane."""
     if slot < n_rows:
@@ -187,7 +187,7 @@ def trig_of(tile, slot, n_rows, trig):
     return spread(trig.cos, slot - n_rows), spread(trig.sin, slot - n_rows)
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def fuse_turns(tile, n_rows, turns, trig, coefficients):
     """Fill a, b, c, d of every rotation U = a - i (b X + c Y + d Z): the product of its turns, the first rightmost.
 
@@ -218,7 +218,7 @@ def fuse_turns(tile, n_rows, turns, trig, coefficients):
                 store(coefficients, r, cos * vr + sin * vq)
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def split_slopes(tile, n_rows, turns, trig, slopes, rows, partial):
     """Give every turn its part of the slopes v_P = Im <lambda|P|psi> of a rotation: dL/dtau = 2 v of its letter.
 
@@ -244,7 +244,7 @@ def split_slopes(tile, n_rows, turns, trig, slopes, rows, partial):
                 store(slopes, r, double_cos * vr - double_sin * vq)
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def not_finite(tile, n_rows, trig):
     """Return NaN in the lanes where an angle is NaN or infinite, else 0: no angle is ever ignored."""
     total = zeros(trig.cos)
@@ -260,7 +260,7 @@ def not_finite(tile, n_rows, trig):
 # --- a tile -----------------------------------------------------------------------------------------------------------
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def forward_tile(re, im, tables, outer, coefficients, values, output, matrices, n_lanes, p, scratch):
     """Run the operations of a segment on a tile; ``p`` and ``scratch`` are room to work in."""
     size, masks = len(re) // n_lanes, tables.masks
@@ -289,7 +289,7 @@ def forward_tile(re, im, tables, outer, coefficients, values, output, matrices, 
                 store(values, output.diagonal[k], load(p, masks[first + k, 1]))
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def backward_tile(re, im, lr, li, tables, outer, coefficients, slopes, weights, output, matrices, n_lanes, p, scratch):
     """Run the operations of a segment backwards on psi and lambda; gather the slopes of its rotations."""
     size, masks = len(re) // n_lanes, tables.masks
@@ -322,7 +322,7 @@ def backward_tile(re, im, lr, li, tables, outer, coefficients, slopes, weights, 
             diagonal_back(re, im, lr, li, size, p)
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def multiply(re, im, masks, first, count, outer, matrices, index, adjoint, n_lanes, scratch):
     """Apply the matrix of a dense operation, or its adjoint."""
     n_entries = 2 * n_lanes << 2 * count
@@ -334,7 +334,7 @@ def multiply(re, im, masks, first, count, outer, matrices, index, adjoint, n_lan
 # --- lanes are samples ------------------------------------------------------------------------------------------------
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def begin_samples(re, im, tile, n_samples, start, n_lanes):
     """Fill a tile with the start states of its samples; lanes without a sample have |0...0>."""
     re[:] = 0
@@ -349,103 +349,71 @@ def begin_samples(re, im, tile, n_samples, start, n_lanes):
             re[lane] = 1
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def outcome(i, output):
     """Return the outcome that a basis state counts for."""
     return output.low[i & (len(output.low) - 1)] ^ output.high[i // len(output.low)]
 
 
-@njit(nogil=True, cache=True)
-def forward_samples(first, last, n_samples, tables, turns, n_rows, trig, output, matrices, start, sr, si, y):
-    """Run tiles of samples; keep the final states in sr, si, (tiles, 2**n, lanes) flat, unless these are empty."""
-    n_lanes = 64 // y.itemsize
-    length = len(tables.local) * n_lanes
-    kept = len(sr) > 0
-    own = 0 if kept else length
-    room_r, room_i = aligned(own, y), aligned(own, y)
-    p = aligned(max(length, y.shape[1] * n_lanes), y)
-    coefficients = aligned(4 * len(turns.starts) * n_lanes, y)
-    values, scratch = aligned(output.n_words * n_lanes, y), aligned(matrices.widest, y)
-    bad = aligned(n_lanes, y)
-    for tile in range(first, last):
-        re = sr[tile * length : (tile + 1) * length] if kept else room_r
-        im = si[tile * length : (tile + 1) * length] if kept else room_i
-        fuse_turns(tile, n_rows, turns, trig, coefficients)
-        begin_samples(re, im, tile, n_samples, start, n_lanes)
-        forward_tile(re, im, tables, 0, coefficients, values, output, matrices, n_lanes, p, scratch)
-        store(bad, 0, not_finite(tile, n_rows, trig))
-        if len(output.low):
-            p[: y.shape[1] * n_lanes] = 0
-            for i in range(len(tables.local)):
-                at = outcome(i, output)
-                r, m = load(re, i), load(im, i)
-                store(p, at, load(p, at) + r * r + m * m)
-        for lane in range(min(n_lanes, n_samples - tile * n_lanes)):
-            row = tile * n_lanes + lane
-            if len(output.low):
-                for b in range(y.shape[1]):
-                    y[row, b] = p[b * n_lanes + lane] + bad[lane]
-            else:
-                for o in range(y.shape[1]):
-                    y[row, o] = output.constants[o] + bad[lane]
-                for k in range(len(output.columns)):
-                    value = values[output.columns[k, 1] * n_lanes + lane]
-                    y[row, output.columns[k, 0]] += output.coefficients[k] * value
+@njit(nogil=True, error_model="numpy")
+def read_samples(re, im, tile, n_samples, trig, n_rows, values, output, y, p, bad):
+    """Fill the readouts of the samples of a tile; NaN where an angle is not finite."""
+    n_lanes = len(bad)
+    store(bad, 0, not_finite(tile, n_rows, trig))
+    if len(output.low):
+        p[: y.shape[1] * n_lanes] = 0
+        for i in range(len(re) // n_lanes):
+            at = outcome(i, output)
+            r, m = load(re, i), load(im, i)
+            store(p, at, load(p, at) + r * r + m * m)
+    for lane in range(min(n_lanes, n_samples - tile * n_lanes)):
+        row = tile * n_lanes + lane
+        for o in range(y.shape[1]):
+            y[row, o] = (p[o * n_lanes + lane] if len(output.low) else output.constants[o]) + bad[lane]
+        for k in range(len(output.columns)):
+            value = values[output.columns[k, 1] * n_lanes + lane]
+            y[row, output.columns[k, 0]] += output.coefficients[k] * value
 
 
-@njit(nogil=True, cache=True)
-def backward_samples(
-    first, last, n_samples, tables, turns, n_rows, trig, output, matrices, gs, sr, si, gy, rows, shared
-):
-    """Run tiles of samples backwards: gradients of the slots, (tiles, n_rows, lanes) flat and (tiles, n_shared).
+@njit(nogil=True, error_model="numpy")
+def begin_back(re, im, lr, li, tile, n_samples, output, gy, weights, p, n_lanes):
+    """Fill lambda for outcomes, and the gradients of the words, from those of the readouts."""
+    n_here = min(n_lanes, n_samples - tile * n_lanes)
+    lr[:] = 0
+    li[:] = 0
+    weights[:] = 0
+    if len(output.low):
+        p[: gy.shape[1] * n_lanes] = 0
+        for lane in range(n_here):
+            for b in range(gy.shape[1]):
+                p[b * n_lanes + lane] = gy[tile * n_lanes + lane, b]
+        for i in range(len(re) // n_lanes):
+            g = load(p, outcome(i, output))
+            store(lr, i, g * load(re, i))
+            store(li, i, g * load(im, i))
+    for k in range(len(output.columns)):
+        for lane in range(n_here):
+            g = output.coefficients[k] * gy[tile * n_lanes + lane, output.columns[k, 0]]
+            weights[output.columns[k, 1] * n_lanes + lane] += g
 
-    gs takes the gradient of the start states, (rows, 2**k), unless it is empty.
-    """
-    n_lanes = 64 // gy.itemsize
-    length = len(tables.local) * n_lanes
-    re, im, lr, li = aligned(length, gy), aligned(length, gy), aligned(length, gy), aligned(length, gy)
-    p = aligned(max(length, gy.shape[1] * n_lanes), gy)
-    coefficients, slopes = aligned(4 * len(turns.starts) * n_lanes, gy), aligned(3 * len(turns.starts) * n_lanes, gy)
-    weights, scratch = aligned(output.n_words * n_lanes, gy), aligned(matrices.widest, gy)
-    partial = aligned(shared.shape[1] * n_lanes, gy)
-    for tile in range(first, last):
-        re[:] = sr[tile * length : (tile + 1) * length]
-        im[:] = si[tile * length : (tile + 1) * length]
-        lr[:] = 0
-        li[:] = 0
-        fuse_turns(tile, n_rows, turns, trig, coefficients)
-        weights[:] = 0
-        partial[:] = 0
-        n_here = min(n_lanes, n_samples - tile * n_lanes)
-        if len(output.low):
-            p[: gy.shape[1] * n_lanes] = 0
-            for lane in range(n_here):
-                for b in range(gy.shape[1]):
-                    p[b * n_lanes + lane] = gy[tile * n_lanes + lane, b]
-            for i in range(len(tables.local)):
-                g = load(p, outcome(i, output))
-                store(lr, i, g * load(re, i))
-                store(li, i, g * load(im, i))
-        else:
-            for k in range(len(output.columns)):
-                for lane in range(n_here):
-                    g = output.coefficients[k] * gy[tile * n_lanes + lane, output.columns[k, 0]]
-                    weights[output.columns[k, 1] * n_lanes + lane] += g
-        backward_tile(re, im, lr, li, tables, 0, coefficients, slopes, weights, output, matrices, n_lanes, p, scratch)
-        split_slopes(tile, n_rows, turns, trig, slopes, rows, partial)
-        for slot in range(shared.shape[1]):
-            shared[tile, slot] = partial[slot * n_lanes : slot * n_lanes + n_here].sum()
-        if len(gs):
-            stride = length // gs.shape[1]
-            for lane in range(n_here):
-                for b in range(gs.shape[1]):
-                    gs[tile * n_lanes + lane, b] = 2 * lr[b * stride + lane]
+
+@njit(nogil=True, error_model="numpy")
+def end_back(lr, tile, n_samples, partial, gs, shared, n_lanes):
+    """Add up what the samples of a tile share, and take the gradients of their start states out of lambda."""
+    n_here = min(n_lanes, n_samples - tile * n_lanes)
+    for slot in range(shared.shape[1]):
+        shared[tile, slot] = partial[slot * n_lanes : slot * n_lanes + n_here].sum()
+    if len(gs):
+        stride = len(lr) // gs.shape[1]
+        for lane in range(n_here):
+            for b in range(gs.shape[1]):
+                gs[tile * n_lanes + lane, b] = 2 * lr[b * stride + lane]
 
 
 # --- lanes are amplitudes ---------------------------------------------------------------------------------------------
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, error_model="numpy", cache=True)
 def fuse_rows(first, last, turns, n_rows, trig, coefficients):
     """Fill a, b, c, d of every rotation for tiles of rows, (tiles, 4 n_rotations, lanes) flat."""
     length = 4 * (len(turns.starts) - 1) * (64 // coefficients.itemsize)
@@ -453,7 +421,7 @@ def fuse_rows(first, last, turns, n_rows, trig, coefficients):
         fuse_turns(tile, n_rows, turns, trig, coefficients[tile * length : (tile + 1) * length])
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, error_model="numpy", cache=True)
 def split_rows(first, last, turns, n_rows, trig, slopes, rows, shared):
     """Give every turn its part of the slopes (tiles, 3 n_rotations, lanes); sums over lanes into ``shared``."""
     n_lanes = 64 // slopes.itemsize
@@ -466,13 +434,13 @@ def split_rows(first, last, turns, n_rows, trig, slopes, rows, shared):
             shared[tile, slot] = partial[slot * n_lanes : (slot + 1) * n_lanes].sum()
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def sign_of(mask, lane, outer):
     """Return -1 where a mask selects a lane of an outer tile, else 1."""
     return 1 - 2 * ((mask[2] >> lane ^ odd(mask[3] & outer)) & 1)
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def spread_row(row, outer, tables, n_rotations, all_coefficients, coefficients, n_lanes):
     """Spread the coefficients of one row over the lanes; where a mask selects the lane, psi_0 and psi_1 change places.
 
@@ -490,7 +458,7 @@ def spread_row(row, outer, tables, n_rotations, all_coefficients, coefficients, 
                     coefficients[(4 * index + part) * n_lanes + lane] = value * sign
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def spread_words(outer, tables, output, gw, weights, n_lanes):
     """Spread the gradients of the words of one row over the lanes."""
     for t in range(len(tables.ops)):
@@ -502,7 +470,7 @@ def spread_words(outer, tables, output, gw, weights, n_lanes):
                     weights[word * n_lanes + lane] = gw[word] * sign_of(tables.masks[first + k], lane, outer)
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def sum_words(outer, tables, output, values, sums, n_lanes):
     """Add up the values of the words over the lanes."""
     for t in range(len(tables.ops)):
@@ -514,7 +482,7 @@ def sum_words(outer, tables, output, values, sums, n_lanes):
                     sums[word] += values[word * n_lanes + lane] * sign_of(tables.masks[first + k], lane, outer)
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def sum_slopes(outer, tables, slopes, sums, n_lanes):
     """Add up the slopes of the rotations over the lanes, (n_rotations, 3)."""
     for t in range(len(tables.ops)):
@@ -529,7 +497,7 @@ def sum_slopes(outer, tables, slopes, sums, n_lanes):
                 sums[index, part] = total
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def read_tile(source, base, tables, outer, tile):
     """Copy a tile out of a state."""
     n_lanes = len(tables.lanes)
@@ -542,7 +510,7 @@ def read_tile(source, base, tables, outer, tile):
                 tile[j * n_lanes + lane] = source[base + (at ^ tables.lanes[lane])]
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def write_tile(target, base, tables, outer, tile):
     """Copy a tile into a state."""
     n_lanes = len(tables.lanes)
@@ -555,67 +523,95 @@ def write_tile(target, base, tables, outer, tile):
                 target[base + (at ^ tables.lanes[lane])] = tile[j * n_lanes + lane]
 
 
-@njit(nogil=True, cache=True)
-def forward_amplitudes(first, last, tables, leading, n_rotations, all_coefficients, output, matrices, sr, si, sums):
-    """Run a segment on tasks (row, outer tile); ``sums`` (rows, outer tiles, words) takes the values of its words.
-
-    ``leading`` marks the first segment of states that start in |0...0>: all but the first of its tiles are zero.
-    """
-    n_lanes, n_outer = len(tables.lanes), len(tables.outer)
-    length = len(tables.local) * n_lanes
-    re, im, p = aligned(length, sr), aligned(length, sr), aligned(length, sr)
-    coefficients, values = aligned(4 * n_rotations * n_lanes, sr), aligned(output.n_words * n_lanes, sr)
-    scratch = aligned(matrices.widest, sr)
-    for task in range(first, last):
-        row, outer = task // n_outer, task % n_outer
-        if leading and outer:
-            continue
-        base = row * length * n_outer
-        read_tile(sr, base, tables, outer, re)
-        read_tile(si, base, tables, outer, im)
-        spread_row(row, outer, tables, n_rotations, all_coefficients, coefficients, n_lanes)
-        forward_tile(re, im, tables, outer, coefficients, values, output, matrices, n_lanes, p, scratch)
-        sum_words(outer, tables, output, values, sums[row, outer], n_lanes)
-        write_tile(sr, base, tables, outer, re)
-        write_tile(si, base, tables, outer, im)
+# --- both -------------------------------------------------------------------------------------------------------------
 
 
-@njit(nogil=True, cache=True)
-def backward_amplitudes(
-    first, last, tables, leading, n_rotations, all_coefficients, output, matrices, sr, si, lr, li, gw, sums
+@njit(nogil=True, error_model="numpy", cache=True)
+def forward(
+    first, last, n_samples, tables, leading, turns, n_rows, trig, output, matrices, start, coefficients, sr, si, sums, y
 ):
-    """Run a segment backwards on tasks (row, outer tile), changing psi (sr, si) and lambda (lr, li) in place.
+    """Run a segment.
 
-    ``sums`` (rows, outer tiles, n_rotations, 3) takes the slopes of its rotations.
+    Where lanes are samples a task is a tile of them: y takes its readouts, and sr, si its final states, (tiles, 2**n,
+    lanes) flat, unless they are empty. Where lanes are amplitudes a task is a tile (row, outer) of the states sr, si,
+    (rows, 2**n) flat; ``coefficients`` are those of all rotations, and ``sums``, (rows, outer, words), takes the values
+    of the words. ``leading`` marks the first segment of states that start in |0...0>: all its tiles but one are zero.
     """
-    n_lanes, n_outer = len(tables.lanes), len(tables.outer)
-    length = len(tables.local) * n_lanes
-    re, im, pr, pi = aligned(length, sr), aligned(length, sr), aligned(length, sr), aligned(length, sr)
-    p, coefficients = aligned(length, sr), aligned(4 * n_rotations * n_lanes, sr)
-    slopes, weights = aligned(3 * n_rotations * n_lanes, sr), aligned(output.n_words * n_lanes, sr)
-    scratch = aligned(matrices.widest, sr)
+    n_lanes, n_outer, by_samples = 64 // y.itemsize, len(tables.outer), len(tables.lanes) == 1
+    length, n_rotations = len(tables.local) * n_lanes, len(turns.starts) - 1
+    room = length if len(sr) == 0 or not by_samples else 0
+    re_room, im_room, p = aligned(room, y), aligned(room, y), aligned(max(length, y.shape[1] * n_lanes), y)
+    own, values = aligned(4 * n_rotations * n_lanes, y), aligned(output.n_words * n_lanes, y)
+    scratch, bad = aligned(matrices.widest, y), aligned(n_lanes, y)
     for task in range(first, last):
-        row, outer = task // n_outer, task % n_outer
+        row, outer, base = task // n_outer, task % n_outer, (task // n_outer) * length * n_outer
+        re, im = (re_room, im_room) if room else (sr[base : base + length], si[base : base + length])
         if leading and outer:
             continue
-        base = row * length * n_outer
-        read_tile(sr, base, tables, outer, re)
-        read_tile(si, base, tables, outer, im)
-        read_tile(lr, base, tables, outer, pr)
-        read_tile(li, base, tables, outer, pi)
-        spread_row(row, outer, tables, n_rotations, all_coefficients, coefficients, n_lanes)
-        spread_words(outer, tables, output, gw[row], weights, n_lanes)
-        backward_tile(
-            re, im, pr, pi, tables, outer, coefficients, slopes, weights, output, matrices, n_lanes, p, scratch
-        )
-        sum_slopes(outer, tables, slopes, sums[row, outer], n_lanes)
-        write_tile(sr, base, tables, outer, re)
-        write_tile(si, base, tables, outer, im)
-        write_tile(lr, base, tables, outer, pr)
-        write_tile(li, base, tables, outer, pi)
+        if by_samples:
+            fuse_turns(task, n_rows, turns, trig, own)
+            begin_samples(re, im, task, n_samples, start, n_lanes)
+        else:
+            spread_row(row, outer, tables, n_rotations, coefficients, own, n_lanes)
+            read_tile(sr, base, tables, outer, re)
+            read_tile(si, base, tables, outer, im)
+        forward_tile(re, im, tables, outer, own, values, output, matrices, n_lanes, p, scratch)
+        if by_samples:
+            read_samples(re, im, task, n_samples, trig, n_rows, values, output, y, p, bad)
+        else:
+            sum_words(outer, tables, output, values, sums[row, outer], n_lanes)
+            write_tile(sr, base, tables, outer, re)
+            write_tile(si, base, tables, outer, im)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, error_model="numpy", cache=True)
+def backward(
+    first, last, n_samples, tables, leading, turns, n_rows, trig, output, matrices, coefficients,
+    sr, si, lr, li, gy, gw, sums, rows, gs, shared
+):  # fmt: skip
+    """Run a segment backwards.
+
+    Where lanes are samples, from the readouts' gradients gy to those of the slots, ``rows`` (tiles, n_rows, lanes) flat
+    and ``shared`` (tiles, n_shared), and of the start states, gs. Where lanes are amplitudes, psi (sr, si) and lambda
+    (lr, li) change in place, gw has the gradients of the words, and ``sums`` (rows, outer, n_rotations, 3) takes the
+    slopes of the rotations.
+    """
+    n_lanes, n_outer, by_samples = 64 // gy.itemsize, len(tables.outer), len(tables.lanes) == 1
+    length, n_rotations = len(tables.local) * n_lanes, len(turns.starts) - 1
+    re, im, pr, pi = aligned(length, gy), aligned(length, gy), aligned(length, gy), aligned(length, gy)
+    p, own = aligned(max(length, gy.shape[1] * n_lanes), gy), aligned(4 * n_rotations * n_lanes, gy)
+    slopes, weights = aligned(3 * n_rotations * n_lanes, gy), aligned(output.n_words * n_lanes, gy)
+    scratch, partial = aligned(matrices.widest, gy), aligned(shared.shape[1] * n_lanes, gy)
+    for task in range(first, last):
+        row, outer, base = task // n_outer, task % n_outer, (task // n_outer) * length * n_outer
+        if leading and outer:
+            continue
+        if by_samples:
+            re[:] = sr[base : base + length]
+            im[:] = si[base : base + length]
+            fuse_turns(task, n_rows, turns, trig, own)
+            begin_back(re, im, pr, pi, task, n_samples, output, gy, weights, p, n_lanes)
+        else:
+            read_tile(sr, base, tables, outer, re)
+            read_tile(si, base, tables, outer, im)
+            read_tile(lr, base, tables, outer, pr)
+            read_tile(li, base, tables, outer, pi)
+            spread_row(row, outer, tables, n_rotations, coefficients, own, n_lanes)
+            spread_words(outer, tables, output, gw[row], weights, n_lanes)
+        backward_tile(re, im, pr, pi, tables, outer, own, slopes, weights, output, matrices, n_lanes, p, scratch)
+        if by_samples:
+            partial[:] = 0
+            split_slopes(task, n_rows, turns, trig, slopes, rows, partial)
+            end_back(pr, task, n_samples, partial, gs, shared, n_lanes)
+        else:
+            sum_slopes(outer, tables, slopes, sums[row, outer], n_lanes)
+            write_tile(sr, base, tables, outer, re)
+            write_tile(si, base, tables, outer, im)
+            write_tile(lr, base, tables, outer, pr)
+            write_tile(li, base, tables, outer, pi)
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
 def read_outcomes(first, last, output, sr, si, y):
     """Add up the probabilities of the outcomes of rows first to last."""
     size = len(sr) // len(y)
@@ -625,7 +621,7 @@ def read_outcomes(first, last, output, sr, si, y):
             y[row, outcome(i, output)] += sr[at] * sr[at] + si[at] * si[at]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, error_model="numpy", cache=True)
 def outcomes_back(first, last, output, sr, si, gy, lr, li):
     """lambda_i <- g psi_i, g the gradient of the outcome of i, for rows first to last."""
     size = len(sr) // len(gy)

@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+#: Seconds after which a wait is explained.
+PATIENCE = 1.0
+
 _called: set[tuple[Any, ...]] = set()
 
 
@@ -41,11 +44,16 @@ os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive 
 @contextmanager
 def _patience() -> Iterator[None]:
     """Say what the wait is for, when it takes longer than a second."""
-    text = "Compiling the simulator's kernels, once on this machine: about 20 seconds."
-    timer = threading.Timer(1.0, print, [text], {"file": sys.stderr, "flush": True})
+    timer = threading.Timer(PATIENCE, _say_once)
     timer.daemon = True
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
+
+
+@cache
+def _say_once() -> None:
+    text = "Compiling the simulator's kernels, once on this machine and for this precision: some 15 seconds."
+    print(text, file=sys.stderr, flush=True)
