@@ -11,16 +11,12 @@ where it was.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import inspect
 import math
-import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +27,7 @@ from hybrid import models, progress, records, workers
 from hybrid.baselines import logistic_regression, mlp
 from hybrid.data import Dataset, split
 from hybrid.dressed import CONTROLS
+from hybrid.fingerprint import fingerprint
 from hybrid.records import Record, Unit
 
 Build = Callable[..., Any]
@@ -108,7 +105,8 @@ def compare(
     models
         Names of hybrid models (files of ``hybrid/models``), all of them if None; or your own, as a mapping from name to
         ``build(n_features, n_classes, *, control=None, backend=None)``, where `control` is None or one of
-        ``removed``, ``linear``, ``separable``, ``frozen``. A model is known by its name and the source of its build.
+        ``removed``, ``linear``, ``separable``, ``frozen``. A model is known by its name and by all that its build
+        depends on, see :mod:`hybrid.fingerprint`; a changed one is trained again.
     seeds
         How many seeds (0, 1, …), or the seeds themselves.
     epochs, lr, batch_size
@@ -137,6 +135,8 @@ def compare(
     ------
     ValueError
         If a name, a number or the output folder is wrong, or a record found there is damaged.
+    TypeError
+        If an argument is of another kind, or a build depends on something whose content cannot be read.
     ImportError
         If a scheduler is given and Dask is not installed.
     FloatingPointError
@@ -191,9 +191,7 @@ def plan(
 
     Raises
     ------
-    ValueError
-        As :func:`compare`.
-    ImportError
+    ValueError, TypeError, ImportError
         As :func:`compare`.
     """
     hybrids, seeds = resolve(models), _seeds(seeds)
@@ -278,13 +276,13 @@ def _rows(dataset: Dataset, hybrids: Mapping[str, Build], fields: dict[str, Any]
     from hybrid import units
 
     for name, build in hybrids.items():
-        unit = Unit(name, "hybrid", _source(build), n_parameters=None, seed=0, **fields)
+        unit = Unit(name, "hybrid", fingerprint(build), n_parameters=None, seed=0, **fields)
         n_parameters = units.n_trainable(unit, build, dataset.n_features, dataset.n_classes)
         for variant in ("hybrid", *CONTROLS):
             yield replace(unit, variant=variant), build
-        yield replace(unit, variant="mlp", source=_source(mlp.build), n_parameters=n_parameters), mlp.build
+        yield replace(unit, variant="mlp", source=fingerprint(mlp.build), n_parameters=n_parameters), mlp.build
     build = logistic_regression.build
-    yield Unit("logistic_regression", "baseline", _source(build), n_parameters=None, seed=0, **fields), build
+    yield Unit("logistic_regression", "baseline", fingerprint(build), n_parameters=None, seed=0, **fields), build
 
 
 def _results(plan: Plan, folder: Path) -> Generator[tuple[Unit, Record], None, None]:
@@ -301,32 +299,6 @@ def _results(plan: Plan, folder: Path) -> Generator[tuple[Unit, Record], None, N
             if isinstance(outcome, Exception):
                 raise outcome
             yield unit, outcome
-
-
-def _source(build: Build) -> str:
-    """Hash the file that defines a build (of a script or notebook the build alone) and the code that trains it."""
-    module = sys.modules[build.__module__]
-    try:
-        text = inspect.getsource(build if module.__name__ == "__main__" else module)
-    except (OSError, TypeError) as error:
-        raise ValueError(
-            f"The source of {build!r} cannot be read, so its records could not be told from those of another version: "
-            "define the build function in a file or a notebook cell."
-        ) from error
-    return hashlib.sha256(_library() + text.encode()).hexdigest()
-
-
-@cache
-def _library() -> bytes:
-    """Hash the files that decide the numbers, so that records of another version are told from those of this one."""
-    import backends
-    import circuits
-    import qml
-
-    folders = [Path(str(package.__file__)).parent for package in (circuits, backends, qml)]
-    files = [file for folder in folders for file in sorted(folder.rglob("*.py"))]
-    files += [Path(__file__).with_name(f"{name}.py") for name in ("data", "dressed", "training", "units")]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).digest()
 
 
 def _seeds(seeds: int | Sequence[int]) -> list[int]:

@@ -43,7 +43,8 @@ class Unit:
     model, variant
         The row: a hybrid's name with ``hybrid``, one of its controls or ``mlp``; or a baseline of its own.
     source
-        The sha256 of the model's source and of the code that trains it, so that after an edit it is trained again.
+        The sha256 of all that the model is built from and of the code that trains it, so that after an edit it is
+        trained again.
     n_parameters
         Size that an MLP is matched to; None for the others.
     data
