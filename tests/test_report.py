@@ -55,6 +55,7 @@ def test_the_report_says_what_was_found_and_how(written, name):
         "f" * 64,
         "Nadeau and Bengio",
         "entanglers off",
+        "are read out too, so that no feature is lost; this control may have a few more classical parameters",
     ):
         assert expected in text, expected
 
