@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-SCHEMA = 1
+SCHEMA = 2
 
 Record = dict[str, Any]
 
@@ -20,6 +20,7 @@ _FIELDS = {
     "data": str,
     "test_accuracy": float,
     "n_train": int,
+    "n_pool": int,  # samples that the training ones were drawn from
     "n_test": int,
     "resampled": bool,
     "parameters": dict,

@@ -107,7 +107,7 @@ def test_a_record_is_what_independent_training_gives(finished):
     record = found.of(("toy", "hybrid"))[1]
     assert record["predictions"] == expected.tolist()
     assert record["test_accuracy"] == (expected == parts.y_test).mean()
-    assert (record["n_train"], record["n_test"], record["resampled"]) == (120, 30, True)
+    assert (record["n_train"], record["n_pool"], record["n_test"], record["resampled"]) == (120, 120, 30, True)
     assert record["history"][0]["train_loss"] == fitted.history[0]["train_loss"]
     assert record["history"][0]["valid_accuracy"] == pytest.approx(record["test_accuracy"])
     assert record["seconds"] > 0 and record["data"] == "iris"
@@ -140,9 +140,14 @@ def test_an_official_test_part_is_used_for_every_seed(tmp_path):
     dataset = Dataset("official", parts.X, parts.y, parts.X_test, parts.y_test, IRIS.class_names, None)
     found = compare(dataset, TOY, out=tmp_path, **QUICK)
     assert not found.resampled
-    assert all(record["n_test"] == 30 for record in found.records)
+    assert all((record["n_pool"], record["n_test"]) == (120, 30) for record in found.records)
     one, other = found.of(("toy", "hybrid"))
     assert one["history"] != other["history"]
+
+
+def test_a_record_says_what_the_training_samples_were_drawn_from(tmp_path):
+    found = compare(IRIS, TOY, out=tmp_path, **{**QUICK, "seeds": 1, "n_train": 30})
+    assert [found.records[0][name] for name in ("n_train", "n_pool", "n_test")] == [30, 120, 30]
 
 
 def test_accuracies_are_in_the_order_of_the_seeds(tmp_path, finished):
@@ -255,7 +260,7 @@ def test_the_key_is_the_hash_of_the_unit(finished):
         (lambda text: b"[1, 2]", r"it lacks what a record has"),
         (lambda text: b'{"model": "somebody else"}', r"it lacks what a record has"),
         (lambda text: text.replace(b'"seed": 0', b'"seed": 9'), r"its content belongs under another name"),
-        (lambda text: text.replace(b'"schema": 1', b'"schema": 0'), r"its content belongs under another name"),
+        (lambda text: text.replace(b'"schema": 2', b'"schema": 1'), r"its content belongs under another name"),
     ],
 )
 def test_a_damaged_or_foreign_record_is_named_and_left_alone(tmp_path, finished, damage, message):
