@@ -18,6 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
+from backends import Statevector
 from hybrid import compare as comparing
 from hybrid import progress, records, training, units
 from hybrid.compare import CONTROLS, compare, resolve
@@ -429,13 +430,60 @@ def test_without_a_terminal_every_unit_is_a_line(tmp_path, capsys):
         ({"n_train": 1}, r"n_train is 1, but iris has 120 training samples"),
         ({"scheduler": "10.0.0.1"}, r"scheduler is '10\.0\.0\.1': expected the address of one, such as tcp://"),
         ({"backend": "statevctor"}, r"'statevctor', expected one of statevector"),
+        ({"models": {}}, r"No model given: expected one or more of .*qcnn, .*or \{'mine': build\}\.$"),
+        ({"models": "qcnn"}, r"^models is of type str: expected a list .*; write models=\['qcnn'\] or models=\{'mine'"),
+        ({"models": toy_model.build}, r"^models is of type function: expected a list of names or a mapping; write"),
+        ({"models": {"mine": 4}}, r"^models\['mine'\] is of type int: expected the function that builds the model"),
+        ({"models": {"mine": nn.Linear(4, 3)}}, r"^models\['mine'\] is of type Linear: expected .*, build\(n_features"),
+        ({"models": {1: toy_model.build}}, r"^models has the name 1: expected a string; write \{'mine': build\}\.$"),
+        ({"seeds": True}, r"^seeds is True: expected a number .*; write seeds=3 or seeds=\[0, 1, 2\]\.$"),
+        ({"seeds": 1.5}, r"^seeds is 1\.5: expected a number of seeds from 1"),
+        ({"seeds": [0, 1.5]}, r"^seeds is \[0, 1\.5\]: expected"),
+        ({"seeds": [False, True]}, r"^seeds is \[False, True\]: expected"),
+        ({"seeds": "01"}, r"^seeds is '01': expected"),
+        ({"seeds": [2**32]}, r"^seeds is \[4294967296\]: expected"),
+        ({"seeds": np.eye(2, dtype=int)}, r"^seeds is array"),
+        ({"seeds": np.array(2.0)}, r"^seeds is array"),
+        ({"seeds": np.zeros(0, int)}, r"^seeds is array"),
+        ({"epochs": 1.5}, r"^epochs is 1\.5: expected a whole number, such as epochs=10\.$"),
+        ({"epochs": True}, r"^epochs is True: expected a whole number"),
+        ({"batch_size": 2.5}, r"^batch_size is 2\.5: expected a whole number, such as batch_size=10\.$"),
+        ({"jobs": 1.0}, r"^jobs is 1\.0: expected a whole number, such as jobs=10\.$"),
+        ({"n_train": 60.0}, r"^n_train is 60\.0: expected a whole number, such as n_train=10\.$"),
+        ({"lr": "0.1"}, r"^lr is '0\.1': expected a number, such as lr=0\.1\.$"),
+        ({"test_size": "0.2"}, r"^test_size is '0\.2': expected a number, such as test_size=0\.1\.$"),
+        (
+            {"backend": Statevector()},
+            r"^backend is of type Statevector: expected its name, as backend='statevector'",
+        ),
+        (
+            {"dataset": "iris"},
+            r"^dataset is of type str: expected what hybrid\.data\.load returns, as load\(",
+        ),
     ],
 )
 def test_wrong_settings_are_refused_before_anything_is_written(tmp_path, change, message):
-    settings = {"models": TOY, "out": tmp_path / "out", **QUICK, **change}
-    with pytest.raises(ValueError, match=message):
-        compare(IRIS, **settings)
+    settings = {"dataset": IRIS, "models": TOY, "out": tmp_path / "out", **QUICK, **change}
+    with pytest.raises((ValueError, TypeError), match=message) as error:
+        compare(**settings)
+    assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_numbers_of_numpy_are_as_good_as_pythons(tmp_path):
+    given = {"lr": 0.1, "test_size": 0.2, "backend": "statevector", "out": tmp_path}
+    plain = comparing.plan(IRIS, TOY, seeds=2, epochs=2, batch_size=8, n_train=60, jobs=3, **given)
+    two = np.int64(2)
+    for seeds in (two, np.arange(2), np.arange(2, dtype=np.uint8), (0, 1), range(2)):
+        settings = {
+            "seeds": seeds,
+            "epochs": two,
+            "batch_size": np.int32(8),
+            "n_train": np.int64(60),
+            "jobs": np.int8(3),
+        }
+        found = comparing.plan(IRIS, TOY, **settings, **{**given, "lr": np.float64(0.1)})
+        assert [unit.key for unit in found.units] == [unit.key for unit in plain.units] and found.jobs == 3
 
 
 def test_an_output_folder_that_cannot_be_written(tmp_path):
