@@ -11,26 +11,25 @@ where it was.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import inspect
 import math
-import sys
 import tempfile
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import cache
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 import joblib
 import numpy as np
+from torch import nn
 
 from hybrid import models, progress, records, workers
 from hybrid.baselines import logistic_regression, mlp
 from hybrid.data import Dataset, split
 from hybrid.dressed import CONTROLS
+from hybrid.fingerprint import fingerprint
 from hybrid.records import Record, Unit
 
 Build = Callable[..., Any]
@@ -85,9 +84,9 @@ class Comparison:
 
 def compare(
     dataset: Dataset,
-    models: Sequence[str] | Mapping[str, Build] | None = None,
+    models: Iterable[str] | Mapping[str, Build] | None = None,
     *,
-    seeds: int | Sequence[int] = 3,
+    seeds: int | Iterable[int] = 3,
     epochs: int = 20,
     lr: float = 0.01,
     batch_size: int = 32,
@@ -108,7 +107,8 @@ def compare(
     models
         Names of hybrid models (files of ``hybrid/models``), all of them if None; or your own, as a mapping from name to
         ``build(n_features, n_classes, *, control=None, backend=None)``, where `control` is None or one of
-        ``removed``, ``linear``, ``separable``, ``frozen``. A model is known by its name and the source of its build.
+        ``removed``, ``linear``, ``separable``, ``frozen``. A model is known by its name and by all that its build
+        depends on, see :mod:`hybrid.fingerprint`; a changed one is trained again.
     seeds
         How many seeds (0, 1, …), or the seeds themselves.
     epochs, lr, batch_size
@@ -137,6 +137,8 @@ def compare(
     ------
     ValueError
         If a name, a number or the output folder is wrong, or a record found there is damaged.
+    TypeError
+        If an argument is of another kind, or a build depends on something whose content cannot be read.
     ImportError
         If a scheduler is given and Dask is not installed.
     FloatingPointError
@@ -161,9 +163,9 @@ def compare(
 
 def plan(
     dataset: Dataset,
-    models: Sequence[str] | Mapping[str, Build] | None = None,
+    models: Iterable[str] | Mapping[str, Build] | None = None,
     *,
-    seeds: int | Sequence[int],
+    seeds: int | Iterable[int],
     epochs: int,
     lr: float,
     batch_size: int,
@@ -191,18 +193,25 @@ def plan(
 
     Raises
     ------
-    ValueError
-        As :func:`compare`.
-    ImportError
+    ValueError, TypeError, ImportError
         As :func:`compare`.
     """
+    _check_kind("dataset", dataset, Dataset, "what hybrid.data.load returns, as load('iris')")
+    _check_kind("backend", backend, str, "its name, as backend='statevector'")
     hybrids, seeds = resolve(models), _seeds(seeds)
-    _check_positive(epochs=epochs, batch_size=batch_size, lr=lr, jobs=1 if jobs is None else jobs)
-    split(dataset, seeds[0], test_size, n_train)
+    fields = {
+        "data": dataset.fingerprint,
+        "epochs": _positive("epochs", _whole("epochs", epochs)),
+        "lr": _positive("lr", _number("lr", lr)),
+        "batch_size": _positive("batch_size", _whole("batch_size", batch_size)),
+        "test_size": _number("test_size", test_size),
+        "n_train": None if n_train is None else _whole("n_train", n_train),
+        "backend": backend,
+    }
+    jobs = joblib.cpu_count() if jobs is None else _positive("jobs", _whole("jobs", jobs))
+    split(dataset, seeds[0], fields["test_size"], fields["n_train"])
     if scheduler is not None:
         workers.check_scheduler(scheduler)
-    fields = {"data": dataset.fingerprint, "epochs": epochs, "lr": float(lr), "batch_size": batch_size}
-    fields |= {"test_size": float(test_size), "n_train": n_train, "backend": backend}
     rows = {unit: build for unit, build in _rows(dataset, hybrids, fields)}
     units = tuple(replace(unit, seed=seed) for unit in rows for seed in seeds)
     out = _writable(out)
@@ -210,7 +219,7 @@ def plan(
         if records.finished(out, unit):
             records.read(out, unit)
     builds = {unit.row: build for unit, build in rows.items()}
-    return Plan(dataset, units, builds, out, jobs or joblib.cpu_count(), scheduler, command)
+    return Plan(dataset, units, builds, out, jobs, scheduler, command)
 
 
 def run(plan: Plan, show: bool = True) -> Comparison:
@@ -253,38 +262,59 @@ def n_finished(plan: Plan) -> int:
     return sum(records.finished(plan.out, unit) for unit in plan.units)
 
 
-def resolve(chosen: Sequence[str] | Mapping[str, Build] | None) -> dict[str, Build]:
+def resolve(chosen: Iterable[str] | Mapping[str, Build] | None) -> dict[str, Build]:
     """Return the builds of the chosen hybrid models by name; all of them if None.
 
     Raises
     ------
     ValueError
         If a name is unknown, or none is given.
+    TypeError
+        If it is no list of names and no mapping from names to functions.
     """
-    if isinstance(chosen, Mapping):
-        return dict(chosen)
     known = models.names()
-    for name in chosen or ():
-        if name not in known:
-            raise ValueError(f"Unknown model {name!r}: expected one of {', '.join(known)}.")
-    if chosen is not None and not chosen:
-        raise ValueError(f"No model given: expected one or more of {', '.join(known)}.")
-    names = known if chosen is None else dict.fromkeys(chosen)
-    return {name: importlib.import_module(f"hybrid.models.{name}").build for name in names}
+    chosen = known if chosen is None else chosen
+    if isinstance(chosen, str) or not isinstance(chosen, Iterable):
+        raise TypeError(
+            f"models is of type {type(chosen).__name__}: expected a list of names or a mapping; "
+            f"write models=['{known[0]}'] or models={{'mine': build}}."
+        )
+    found = dict(chosen) if isinstance(chosen, Mapping) else {name: _published(name, known) for name in chosen}
+    if not found:
+        raise ValueError(f"No model given: expected one or more of {', '.join(known)}, or {{'mine': build}}.")
+    for name, build in found.items():
+        _check_build(name, build)
+    return found
 
 
-def _rows(dataset: Dataset, hybrids: Mapping[str, Build], fields: dict[str, Any]) -> Iterator[tuple[Unit, Build]]:
+def _published(name: str, known: Sequence[str]) -> Build:
+    if name not in known:
+        raise ValueError(f"Unknown model {name!r}: expected one of {', '.join(known)}.")
+    return importlib.import_module(f"hybrid.models.{name}").build
+
+
+def _check_build(name: Any, build: Any) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"models has the name {name!r}: expected a string; write {{'mine': build}}.")
+    if not callable(build) or isinstance(build, nn.Module):
+        raise TypeError(
+            f"models[{name!r}] is of type {type(build).__name__}: expected the function that builds the model, "
+            "build(n_features, n_classes, *, control=None, backend=None)."
+        )
+
+
+def _rows(dataset: Dataset, hybrids: Mapping[str, Build], fields: Mapping[str, Any]) -> Iterator[tuple[Unit, Build]]:
     """Yield a unit (with seed 0) and the build for every row, hybrids first, each followed by its controls."""
     from hybrid import units
 
     for name, build in hybrids.items():
-        unit = Unit(name, "hybrid", _source(build), n_parameters=None, seed=0, **fields)
+        unit = Unit(name, "hybrid", fingerprint(build), n_parameters=None, seed=0, **fields)
         n_parameters = units.n_trainable(unit, build, dataset.n_features, dataset.n_classes)
         for variant in ("hybrid", *CONTROLS):
             yield replace(unit, variant=variant), build
-        yield replace(unit, variant="mlp", source=_source(mlp.build), n_parameters=n_parameters), mlp.build
+        yield replace(unit, variant="mlp", source=fingerprint(mlp.build), n_parameters=n_parameters), mlp.build
     build = logistic_regression.build
-    yield Unit("logistic_regression", "baseline", _source(build), n_parameters=None, seed=0, **fields), build
+    yield Unit("logistic_regression", "baseline", fingerprint(build), n_parameters=None, seed=0, **fields), build
 
 
 def _results(plan: Plan, folder: Path) -> Generator[tuple[Unit, Record], None, None]:
@@ -303,43 +333,44 @@ def _results(plan: Plan, folder: Path) -> Generator[tuple[Unit, Record], None, N
             yield unit, outcome
 
 
-def _source(build: Build) -> str:
-    """Hash the file that defines a build (of a script or notebook the build alone) and the code that trains it."""
-    module = sys.modules[build.__module__]
+def _seeds(seeds: Any) -> list[int]:
     try:
-        text = inspect.getsource(build if module.__name__ == "__main__" else module)
-    except (OSError, TypeError) as error:
+        chosen = list(range(seeds) if _is_whole(seeds) else seeds)
+    except TypeError:
+        chosen = []
+    if not chosen or not all(_is_whole(seed) and 0 <= seed < 2**32 for seed in chosen):
         raise ValueError(
-            f"The source of {build!r} cannot be read, so its records could not be told from those of another version: "
-            "define the build function in a file or a notebook cell."
-        ) from error
-    return hashlib.sha256(_library() + text.encode()).hexdigest()
+            f"seeds is {' '.join(repr(seeds).split())}: expected a number of seeds from 1, or a list of numbers "
+            "from 0; write seeds=3 or seeds=[0, 1, 2]."
+        )
+    return list(dict.fromkeys(map(int, chosen)))
 
 
-@cache
-def _library() -> bytes:
-    """Hash the files that decide the numbers, so that records of another version are told from those of this one."""
-    import backends
-    import circuits
-    import qml
-
-    folders = [Path(str(package.__file__)).parent for package in (circuits, backends, qml)]
-    files = [file for folder in folders for file in sorted(folder.rglob("*.py"))]
-    files += [Path(__file__).with_name(f"{name}.py") for name in ("data", "dressed", "training", "units")]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).digest()
+def _is_whole(number: Any) -> bool:
+    return isinstance(number, Integral) and not isinstance(number, bool)
 
 
-def _seeds(seeds: int | Sequence[int]) -> list[int]:
-    chosen = list(range(seeds)) if isinstance(seeds, int) else list(dict.fromkeys(seeds))
-    if not chosen or min(chosen) < 0:
-        raise ValueError(f"seeds is {seeds}: expected a number of seeds from 1, or a list of numbers from 0.")
-    return chosen
+def _whole(name: str, number: Any) -> Any:
+    if not _is_whole(number):
+        raise TypeError(f"{name} is {number!r}: expected a whole number, such as {name}=10.")
+    return int(number)
 
 
-def _check_positive(**numbers: float) -> None:
-    for name, number in numbers.items():
-        if not (math.isfinite(number) and number > 0):
-            raise ValueError(f"{name} is {number}: expected a positive number.")
+def _number(name: str, number: Any) -> Any:
+    if not isinstance(number, Real) or isinstance(number, bool):
+        raise TypeError(f"{name} is {number!r}: expected a number, such as {name}=0.1.")
+    return float(number)
+
+
+def _positive(name: str, number: Any) -> Any:
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError(f"{name} is {number}: expected a positive number.")
+    return number
+
+
+def _check_kind(name: str, value: Any, kind: type, expected: str) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} is of type {type(value).__name__}: expected {expected}.")
 
 
 def _writable(out: str | Path) -> Path:

@@ -51,6 +51,11 @@ class Dataset:
         One name per class.
     image_shape
         Shape of one image, such as ``(28, 28)``, or None for a table.
+
+    Raises
+    ------
+    ValueError
+        If the classes are not integers.
     """
 
     name: str
@@ -60,6 +65,14 @@ class Dataset:
     y_test: Array | None
     class_names: tuple[str, ...]
     image_shape: tuple[int, ...] | None
+
+    def __post_init__(self) -> None:
+        for labels in (self.y, self.y_test):
+            if labels is not None and np.asarray(labels).dtype.kind not in "iu":
+                raise ValueError(
+                    f"{self.name} has labels of type {np.asarray(labels).dtype}: expected classes as integers from 0; "
+                    "number them with np.unique(y, return_inverse=True)[1], a quantity with np.digitize."
+                )
 
     @property
     def n_features(self) -> int:
@@ -329,6 +342,11 @@ def _labels(name: str, y: Any, n: int) -> Array:
         raise ValueError(f"{name} has labels of shape {y.shape} for {n} samples: expected one class per sample.")
     if y.dtype.kind == "f" and not np.isfinite(y).all():
         raise ValueError(f"{name} has NaN or infinite labels: remove the samples without a class.")
+    if y.dtype.kind == "f" and (y % 1 != 0).any() and len(np.unique(y)) > min(20, n // 2):
+        raise ValueError(
+            f"{name} has {len(np.unique(y))} different labels such as {y[y % 1 != 0][0]}, which is a quantity: "
+            "expected classes; put it into bins first, as np.digitize does."
+        )
     return y.reshape(n)
 
 

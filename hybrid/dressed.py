@@ -6,8 +6,9 @@ with q the readout of a circuit. The same network with another q is a control:
 
 - ``removed``: q is the identity;
 - ``linear``: q is a linear layer and tanh, of the circuit's width;
-- ``separable``: the circuit without entangling gates; where a circuit reads out some of its qubits only, as a QCNN
-  does, the features on the others no longer reach the output, so this control loses more than entanglement;
+- ``separable``: the circuit without entangling gates; where the circuit reads out some of its qubits only, as a QCNN
+  does, Z is read on the others too, so that no feature is lost with the entanglement (the last layer then has a few
+  more parameters, which favours the control);
 - ``frozen``: the circuit with its random weights untrained.
 """
 
@@ -19,7 +20,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from backends import Backend
-from circuits import Circuit
+from circuits import Circuit, Probabilities, z_each
+from circuits.observables import Readout, as_readout
 from qml import QuantumLayer
 
 CONTROLS = ("removed", "linear", "separable", "frozen")
@@ -34,8 +36,8 @@ class Dressed(nn.Module):
         Width of the samples; number of logits.
     circuit : Circuit
         The circuit to dress; sets the width of the core.
-    observables : sequence of Observable
-        Its readout.
+    observables : Observable, str, Probabilities or sequence of observables
+        Its readout, as :class:`qml.QuantumLayer` takes it.
     control : {"removed", "linear", "separable", "frozen"}, optional
         What stands in the place of the trained circuit; the circuit itself if not given.
     backend : Backend, optional
@@ -58,8 +60,11 @@ class Dressed(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder = nn.Linear(n_features, circuit.n_inputs)  # first, so that every control starts from the same one
-        self.core = _core(circuit, observables, control, backend)
-        width = circuit.n_inputs if control == "removed" else len(observables)
+        readout = as_readout(observables)
+        if control == "separable":
+            circuit, readout = circuit.separable(), _every_qubit(circuit.n_qubits, readout)
+        self.core = _core(circuit, readout, control, backend)
+        width = circuit.n_inputs if control == "removed" else len(readout)
         self.decoder = nn.Linear(width, n_classes)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -67,16 +72,22 @@ class Dressed(nn.Module):
         return self.decoder(self.core(math.pi / 2 * self.encoder(x).tanh()))
 
 
-def _core(circuit: Circuit, observables: Any, control: str | None, backend: Backend | None) -> nn.Module:
+def _core(circuit: Circuit, readout: Readout, control: str | None, backend: Backend | None) -> nn.Module:
     match control:
-        case None:
-            return QuantumLayer(circuit, observables, backend)
+        case None | "separable":
+            return QuantumLayer(circuit, readout, backend)
         case "removed":
             return nn.Identity()
         case "linear":
-            return nn.Sequential(nn.Linear(circuit.n_inputs, len(observables)), nn.Tanh())
-        case "separable":
-            return QuantumLayer(circuit.separable(), observables, backend)
+            return nn.Sequential(nn.Linear(circuit.n_inputs, len(readout)), nn.Tanh())
         case "frozen":
-            return QuantumLayer(circuit, observables, backend).requires_grad_(False)
+            return QuantumLayer(circuit, readout, backend).requires_grad_(False)
     raise ValueError(f"got control={control!r}, expected one of {', '.join(CONTROLS)} or None")
+
+
+def _every_qubit(n_qubits: int, readout: Readout) -> Readout:
+    """Return a readout that leaves no qubit out: the given one, with Z on each qubit that it does not read."""
+    if isinstance(readout, Probabilities):
+        return readout if len(readout.qubits) == n_qubits else z_each(n_qubits)
+    read = {qubit for observable in readout for word, _ in observable.terms for qubit, _ in word}
+    return (*readout, *(z for qubit, z in enumerate(z_each(n_qubits)) if qubit not in read))

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-SCHEMA = 1
+SCHEMA = 2
 
 Record = dict[str, Any]
 
@@ -20,6 +20,7 @@ _FIELDS = {
     "data": str,
     "test_accuracy": float,
     "n_train": int,
+    "n_pool": int,  # samples that the training ones were drawn from
     "n_test": int,
     "resampled": bool,
     "parameters": dict,
@@ -43,7 +44,8 @@ class Unit:
     model, variant
         The row: a hybrid's name with ``hybrid``, one of its controls or ``mlp``; or a baseline of its own.
     source
-        The sha256 of the model's source and of the code that trains it, so that after an edit it is trained again.
+        The sha256 of all that the model is built from and of the code that trains it, so that after an edit it is
+        trained again.
     n_parameters
         Size that an MLP is matched to; None for the others.
     data

@@ -13,14 +13,14 @@ import numpy as np
 from hybrid import statistics
 from hybrid.compare import Comparison, Row
 from hybrid.records import label, write_atomically
-from hybrid.statistics import Contrast, Verdict
+from hybrid.statistics import Contrast, Interval, Verdict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from rich.table import Table
 
-HEADER = ("model", "test accuracy, %", "quantum par.", "classical par.", "training, s")
+HEADER = ("model", "test accuracy, %", "quantum par.", "classical par.", "seconds")
 
 VARIANTS = {
     "hybrid": "hybrid",
@@ -81,8 +81,8 @@ def table(comparison: Comparison) -> Table:
 
     first = comparison.records[0]
     shown = Table(title=f"{first['data']}: {first['n_train']} training and {first['n_test']} test samples")
-    for column in HEADER:
-        shown.add_column(column, justify="left" if column == "model" else "right", no_wrap=column == "model")
+    for i, column in enumerate(HEADER):
+        shown.add_column(column, justify="right" if i else "left", no_wrap=i < 2)
     for row, cells in zip(comparison.rows, _cells(comparison), strict=True):
         last = comparison.rows.index(row) == len(comparison.rows) - 1 or row[1] == "mlp"
         shown.add_row(*cells, end_section=last, style="bold" if row[1] == "hybrid" else None)
@@ -159,8 +159,7 @@ def _draw_accuracy(axes: Axes, comparison: Comparison, row: Row, y: float) -> No
     colour, found = _COLOURS[row[1]], statistics.accuracy(comparison, row)
     values = 100 * comparison.accuracies(row)
     axes.scatter(values, np.full(len(values), y - 0.22), s=14, color=colour, alpha=0.6, linewidths=0)
-    half = None if np.isnan(found.half) else 100 * found.half
-    axes.errorbar(100 * found.mean, y, xerr=half, fmt="D", color=colour, markersize=6, capsize=3, linewidth=1.6)
+    _draw_interval(axes, found, y, colour)
     if row[1] == "baseline":
         axes.axvline(100 * found.mean, color=colour, linestyle=":", linewidth=1, zorder=0)
 
@@ -169,8 +168,12 @@ def _draw_difference(axes: Axes, comparison: Comparison, model: str, contrast: C
     colour, found = _COLOURS[contrast.row[1]], contrast.difference
     values = 100 * (comparison.accuracies((model, "hybrid")) - comparison.accuracies(contrast.row))
     axes.scatter(values, np.full(len(values), y + 0.22), s=14, color=colour, alpha=0.6, linewidths=0)
-    half = None if np.isnan(found.half) else 100 * found.half
-    axes.errorbar(100 * found.mean, y, xerr=half, fmt="D", color=colour, markersize=6, capsize=3, linewidth=1.6)
+    _draw_interval(axes, found, y, colour)
+
+
+def _draw_interval(axes: Axes, found: Interval, y: float, colour: str) -> None:
+    ends = None if np.isnan(found.half) else 100 * np.array([[found.mean - found.low], [found.high - found.mean]])
+    axes.errorbar(100 * found.mean, y, xerr=ends, fmt="D", color=colour, markersize=6, capsize=3, linewidth=1.6)
 
 
 def _draw_curves(axes: Iterable[Axes], comparison: Comparison, row: Row) -> None:
@@ -237,7 +240,8 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         ],
         "contrasts": {verdict.model: _contrast_cells(verdict) for verdict in found},
         "variants": {name: text for name, text in VARIANTS.items() if name not in ("hybrid", "baseline")},
-        "resampled": comparison.resampled,
+        "nothing_said": any(contrast.says_nothing for verdict in found for contrast in verdict.contrasts),
+        "scope": _scope(comparison),
         "settings": _settings(comparison),
     }
 
@@ -248,7 +252,12 @@ def _cells(comparison: Comparison) -> list[tuple[str, ...]]:
 
 def _accuracy(comparison: Comparison, row: Row) -> str:
     found = statistics.accuracy(comparison, row)
-    return f"{100 * found.mean:.1f}" + ("" if np.isnan(found.half) else f" ± {100 * found.half:.1f}")
+    mean = f"{100 * found.mean:.1f}"
+    if np.isnan(found.half):
+        return mean
+    if np.isclose(found.mean - found.low, found.high - found.mean):
+        return f"{mean} ± {100 * found.half:.1f}"
+    return f"{mean} [{round(100 * found.low, 1):g}, {round(100 * found.high, 1):g}]"
 
 
 def _sizes(comparison: Comparison, row: Row) -> tuple[str, str, str]:
@@ -272,10 +281,34 @@ def _contrast_cells(verdict: Verdict) -> list[tuple[str, ...]]:
     ]
 
 
+def _scope(comparison: Comparison) -> str:
+    """Say what intervals and tests are about: the cases of :func:`hybrid.statistics.correlation`."""
+    n_train, n_pool = (comparison.records[0][name] for name in ("n_train", "n_pool"))
+    if comparison.resampled:
+        return (
+            "Every seed splits the same data anew, so results of different seeds are not independent: intervals and "
+            "tests use the corrected variance of Nadeau and Bengio (2003). They are wide with few seeds, as they "
+            "should be."
+        )
+    if n_train == n_pool:
+        return (
+            "The test part is the official one: intervals and tests are about other seeds on this test part, not "
+            "about other test data."
+        )
+    others = "training samples" if 2 * n_train <= n_pool else "draws from this training part"
+    return (
+        f"The test part is the official one, and every seed draws {n_train:,} of {n_pool:,} training samples anew; "
+        "because these draws overlap, the variance is corrected as Nadeau and Bengio (2003) do for test parts. "
+        f"Intervals and tests are about other {others} on this test part, not about other test data."
+    )
+
+
 def _settings(comparison: Comparison) -> dict[str, str]:
     first, unit = comparison.records[0], comparison.units[0]
     seeds = dict.fromkeys(each.seed for each in comparison.units)
     divided = "another split for each seed" if comparison.resampled else "the official test part"
+    if first["n_train"] < first["n_pool"]:
+        divided += f"; training samples drawn from {first['n_pool']:,} for each seed"
     settings = {
         "command": comparison.command or "called from Python",
         "data": f"{first['data']}, {first['n_train']} training and {first['n_test']} test samples ({divided})",

@@ -4,10 +4,9 @@ Over n seeds the mean of accuracies (or of paired differences) d has the varianc
 
     s² (1/n + ρ),   s² the variance of d over the seeds, n - 1 degrees of freedom for Student's t,
 
-with ρ = n_test / n_train where every seed splits the same data anew, because such results are not independent
-(Nadeau and Bengio, "Inference for the generalization error", Machine Learning 52, 2003), and ρ = 0 with a fixed
-official test part, which is the ordinary paired t-test over seeds, on that test part. The p-values of one hybrid
-against all its controls and baselines are corrected together by Holm's method.
+where ρ = c / (1 - c) makes up for a correlation c between the results of two seeds, which share data (Nadeau and
+Bengio, "Inference for the generalization error", Machine Learning 52, 2003); see :func:`correlation` for c. The
+p-values of one hybrid against all its controls and baselines are corrected together by Holm's method.
 """
 
 from __future__ import annotations
@@ -33,7 +32,10 @@ REQUIRED = {
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its 95 % t-interval; the ends are NaN where the seeds give none (one seed, or no variance)."""
+    """A mean with its 95 % t-interval; the ends are NaN where the seeds give none (one seed, or no variance).
+
+    It ends where the possible values end, so the mean need not lie in its middle.
+    """
 
     mean: float
     low: float
@@ -61,6 +63,11 @@ class Contrast:
     n_needed: float
 
     @property
+    def says_nothing(self) -> bool:
+        """Whether the interval covers every possible difference."""
+        return self.difference.low <= -1 and self.difference.high >= 1
+
+    @property
     def better(self) -> bool:
         """Whether the hybrid is significantly better."""
         return self.p_holm < LEVEL and self.difference.mean > 0
@@ -81,7 +88,7 @@ class Verdict:
     contrasts: tuple[Contrast, ...]
 
 
-def interval(values: np.ndarray, rho: float = 0.0) -> Interval:
+def interval(values: np.ndarray, rho: float = 0.0, least: float = -np.inf, most: float = np.inf) -> Interval:
     """Return the mean of one value per seed and its 95 % t-interval.
 
     Parameters
@@ -89,7 +96,9 @@ def interval(values: np.ndarray, rho: float = 0.0) -> Interval:
     values
         One number per seed, ``(n_seeds,)``.
     rho
-        ``n_test / n_train`` where every seed splits the same data anew, 0 with a fixed test part.
+        What :func:`correlation` returns: 0 if the values are independent.
+    least, most
+        The range of possible values, where the interval ends at the latest.
 
     Returns
     -------
@@ -100,7 +109,8 @@ def interval(values: np.ndarray, rho: float = 0.0) -> Interval:
 
     mean, error = float(np.mean(values)), _error(values, rho)
     half = float(t.ppf(1 - LEVEL / 2, len(values) - 1)) * error if error > 0 else np.nan
-    return Interval(mean, mean - half, mean + half)
+    low, high = np.clip([mean - half, mean + half], least, most).tolist()
+    return Interval(mean, low, high)
 
 
 def paired_p(differences: np.ndarray, rho: float = 0.0) -> float:
@@ -163,14 +173,27 @@ def seeds_needed(effect: float, sd: float, rho: float = 0.0, level: float = LEVE
 
 
 def correlation(comparison: Comparison) -> float:
-    """Return ρ = n_test / n_train where every seed has its own split of the same data, else 0."""
+    """Return ρ = c / (1 - c), with c the correlation of the results of two seeds over new data.
+
+    - Every seed splits the data anew: c = n_test / (n_test + n_pool), the share of test samples that two seeds have in
+      common; ρ = n_test / n_pool. With n_train = n_pool this is Nadeau and Bengio's, who suppose that the test samples
+      matter most. A random n_train < n_pool leaves the test parts as they are and lets the training parts overlap less.
+    - An official test part and all of the training part: ρ = 0, the ordinary paired t-test, about other seeds alone.
+    - An official test part and a random n_train of n_pool: c = n_train / n_pool, the share of training samples that two
+      seeds have in common. Whatever a model makes of its samples, its results correlate by c at most (by c if every
+      sample adds its own share; Hoeffding's decomposition), so this is about other training samples. Above c = 1/2
+      little is left that two seeds do not share: ρ stays at 1, and it is about other draws from this training part.
+    """
     record = comparison.records[0]
-    return record["n_test"] / record["n_train"] if comparison.resampled else 0.0
+    n_train, n_pool = record["n_train"], record["n_pool"]
+    if comparison.resampled:
+        return record["n_test"] / n_pool
+    return min(n_train / (n_pool - n_train), 1.0) if n_train < n_pool else 0.0
 
 
 def accuracy(comparison: Comparison, row: Row) -> Interval:
     """Return the mean test accuracy of a row and its interval, between 0 and 1."""
-    return interval(comparison.accuracies(row), correlation(comparison))
+    return interval(comparison.accuracies(row), correlation(comparison), 0, 1)
 
 
 def contrasts(comparison: Comparison, model: str) -> tuple[Contrast, ...]:
@@ -194,7 +217,7 @@ def contrasts(comparison: Comparison, model: str) -> tuple[Contrast, ...]:
     p = [paired_p(difference, rho) for difference in differences]
     level = LEVEL / len(rows)
     return tuple(
-        Contrast(row, interval(d, rho), raw, corrected, seeds_needed(0.01, _deviation(d), rho, level))
+        Contrast(row, interval(d, rho, -1, 1), raw, corrected, seeds_needed(0.01, _deviation(d), rho, level))
         for row, d, raw, corrected in zip(rows, differences, p, holm(p), strict=True)
     )
 
@@ -286,7 +309,9 @@ def _difference(contrast: Contrast) -> str:
     d = contrast.difference
     if np.isnan(contrast.p_holm):
         return f"{points(d.mean)} points in every seed, so no interval and no test"
-    return f"{points(d.mean)} points [{points(d.low)}, {points(d.high)}], Holm-corrected {p_value(contrast.p_holm)}"
+    ends = f"[{points(d.low)}, {points(d.high)}]"
+    nothing = " (all that is possible: the data say nothing)" if contrast.says_nothing else ""
+    return f"{points(d.mean)} points {ends}{nothing}, Holm-corrected {p_value(contrast.p_holm)}"
 
 
 def _needed(contrast: Contrast) -> str:

@@ -80,6 +80,7 @@ def train(unit: Unit, build: Build, dataset: Dataset, folder: Path) -> Record:
         "unit": asdict(unit),
         "data": dataset.name,
         "n_train": len(parts.y),
+        "n_pool": len(dataset.y) - parts.resampled * len(parts.y_test),
         "n_test": len(parts.y_test),
         "resampled": parts.resampled,
         "test_accuracy": float((predictions == parts.y_test).mean()),

@@ -13,11 +13,12 @@ FIELDS = {"source": "0" * 64, "n_parameters": None, "data": "f" * 64, "epochs": 
 FIELDS |= {"batch_size": 32, "test_size": 0.2, "n_train": None, "backend": "statevector"}
 
 
-def comparison(accuracies, *, resampled=False, n_train=800, n_test=200, out="."):
+def comparison(accuracies, *, resampled=False, n_train=800, n_pool=800, n_test=200, out="."):
     """Return a comparison with ``accuracies[model, variant]``, one number per seed."""
     units = [Unit(*row, seed=seed, **FIELDS) for row, values in accuracies.items() for seed in range(len(values))]
     values = [value for row in accuracies.values() for value in row]
-    records = [_record(unit, value, resampled, n_train, n_test) for unit, value in zip(units, values, strict=True)]
+    sizes = {"n_train": n_train, "n_pool": n_pool, "n_test": n_test}
+    records = [_record(unit, value, resampled, sizes) for unit, value in zip(units, values, strict=True)]
     return Comparison(Path(out), "qml compare planted", tuple(units), tuple(records))
 
 
@@ -32,7 +33,7 @@ def one_hybrid(hybrid, *, model="planted", **others):
     return rows
 
 
-def _record(unit, accuracy, resampled, n_train, n_test):
+def _record(unit, accuracy, resampled, sizes):
     curve = accuracy * (1 - np.exp(-np.arange(1, unit.epochs + 1)))
     history = [
         {"epoch": i + 1, "train_loss": 1.5 - a, "valid_loss": 1.6 - a, "valid_accuracy": a, "seconds": 0.5}
@@ -44,8 +45,7 @@ def _record(unit, accuracy, resampled, n_train, n_test):
         "unit": {},
         "data": "planted",
         "test_accuracy": float(accuracy),
-        "n_train": n_train,
-        "n_test": n_test,
+        **sizes,
         "resampled": resampled,
         "parameters": {"quantum": 12 * (unit.variant == "hybrid"), "classical": 610, "frozen": 0},
         "seconds": 2.0,

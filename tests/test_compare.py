@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
-import linecache
 import subprocess
 import sys
 import warnings
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import psutil
@@ -20,10 +18,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
+from backends import Statevector
 from hybrid import compare as comparing
 from hybrid import progress, records, training, units
 from hybrid.compare import CONTROLS, compare, resolve
 from hybrid.data import Dataset, load, split
+from hybrid.models import reuploading
 from hybrid.records import RecordError, Unit
 from qml import QuantumLayer
 
@@ -108,7 +108,7 @@ def test_a_record_is_what_independent_training_gives(finished):
     record = found.of(("toy", "hybrid"))[1]
     assert record["predictions"] == expected.tolist()
     assert record["test_accuracy"] == (expected == parts.y_test).mean()
-    assert (record["n_train"], record["n_test"], record["resampled"]) == (120, 30, True)
+    assert (record["n_train"], record["n_pool"], record["n_test"], record["resampled"]) == (120, 120, 30, True)
     assert record["history"][0]["train_loss"] == fitted.history[0]["train_loss"]
     assert record["history"][0]["valid_accuracy"] == pytest.approx(record["test_accuracy"])
     assert record["seconds"] > 0 and record["data"] == "iris"
@@ -141,9 +141,14 @@ def test_an_official_test_part_is_used_for_every_seed(tmp_path):
     dataset = Dataset("official", parts.X, parts.y, parts.X_test, parts.y_test, IRIS.class_names, None)
     found = compare(dataset, TOY, out=tmp_path, **QUICK)
     assert not found.resampled
-    assert all(record["n_test"] == 30 for record in found.records)
+    assert all((record["n_pool"], record["n_test"]) == (120, 30) for record in found.records)
     one, other = found.of(("toy", "hybrid"))
     assert one["history"] != other["history"]
+
+
+def test_a_record_says_what_the_training_samples_were_drawn_from(tmp_path):
+    found = compare(IRIS, TOY, out=tmp_path, **{**QUICK, "seeds": 1, "n_train": 30})
+    assert [found.records[0][name] for name in ("n_train", "n_pool", "n_test")] == [30, 120, 30]
 
 
 def test_accuracies_are_in_the_order_of_the_seeds(tmp_path, finished):
@@ -225,27 +230,15 @@ def test_data_and_source_are_part_of_the_key():
     assert len({Unit("m", "hybrid", **{**fields, **change}).key for change in changes}) == 4
 
 
-def test_an_edited_model_is_another_one(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(tmp_path)
-    found = []
-    for text in ("first", "second", "first"):
-        (tmp_path / "edited_model.py").write_text(f'"""{text}"""\ndef build(n_features, n_classes): ...\n')
-        sys.modules.pop("edited_model", None)
-        linecache.clearcache()
-        found.append(comparing._source(importlib.import_module("edited_model").build))
-    assert found[0] == found[2] != found[1]
-
-
-def test_an_edited_library_gives_other_records(monkeypatch):
-    before = comparing._source(toy_model.build)
-    read_bytes = Path.read_bytes
-    edited = Path(comparing.__file__).parents[1] / "circuits" / "gates.py"
-    monkeypatch.setattr(Path, "read_bytes", lambda file: read_bytes(file) + (b"#" if file == edited else b""))
-    comparing._library.cache_clear()
-    assert comparing._source(toy_model.build) != before
-    monkeypatch.undo()
-    comparing._library.cache_clear()
-    assert comparing._source(toy_model.build) == before
+def test_a_resized_model_is_trained_again(tmp_path, monkeypatch):
+    trained, train = [], units.train
+    monkeypatch.setattr(units, "train", lambda unit, *rest: (trained.append(unit.row), train(unit, *rest))[1])
+    for n_layers in (1, 2, 1):
+        build = partial(reuploading.build, n_qubits=2, n_layers=n_layers)
+        found = compare(IRIS, {"mine": build}, out=tmp_path, **{**QUICK, "seeds": 1})
+        assert found.of(("mine", "hybrid"))[0]["parameters"]["quantum"] == 6 * n_layers
+    once = [("mine", variant) for variant in ("hybrid", *CONTROLS, "mlp")]
+    assert trained == [*once, ROWS[-1], *once], "logistic regression is the same, and so is the first size"
 
 
 def test_the_key_is_the_hash_of_the_unit(finished):
@@ -268,7 +261,7 @@ def test_the_key_is_the_hash_of_the_unit(finished):
         (lambda text: b"[1, 2]", r"it lacks what a record has"),
         (lambda text: b'{"model": "somebody else"}', r"it lacks what a record has"),
         (lambda text: text.replace(b'"seed": 0', b'"seed": 9'), r"its content belongs under another name"),
-        (lambda text: text.replace(b'"schema": 1', b'"schema": 0'), r"its content belongs under another name"),
+        (lambda text: text.replace(b'"schema": 2', b'"schema": 1'), r"its content belongs under another name"),
     ],
 )
 def test_a_damaged_or_foreign_record_is_named_and_left_alone(tmp_path, finished, damage, message):
@@ -437,13 +430,60 @@ def test_without_a_terminal_every_unit_is_a_line(tmp_path, capsys):
         ({"n_train": 1}, r"n_train is 1, but iris has 120 training samples"),
         ({"scheduler": "10.0.0.1"}, r"scheduler is '10\.0\.0\.1': expected the address of one, such as tcp://"),
         ({"backend": "statevctor"}, r"'statevctor', expected one of statevector"),
+        ({"models": {}}, r"No model given: expected one or more of .*qcnn, .*or \{'mine': build\}\.$"),
+        ({"models": "qcnn"}, r"^models is of type str: expected a list .*; write models=\['qcnn'\] or models=\{'mine'"),
+        ({"models": toy_model.build}, r"^models is of type function: expected a list of names or a mapping; write"),
+        ({"models": {"mine": 4}}, r"^models\['mine'\] is of type int: expected the function that builds the model"),
+        ({"models": {"mine": nn.Linear(4, 3)}}, r"^models\['mine'\] is of type Linear: expected .*, build\(n_features"),
+        ({"models": {1: toy_model.build}}, r"^models has the name 1: expected a string; write \{'mine': build\}\.$"),
+        ({"seeds": True}, r"^seeds is True: expected a number .*; write seeds=3 or seeds=\[0, 1, 2\]\.$"),
+        ({"seeds": 1.5}, r"^seeds is 1\.5: expected a number of seeds from 1"),
+        ({"seeds": [0, 1.5]}, r"^seeds is \[0, 1\.5\]: expected"),
+        ({"seeds": [False, True]}, r"^seeds is \[False, True\]: expected"),
+        ({"seeds": "01"}, r"^seeds is '01': expected"),
+        ({"seeds": [2**32]}, r"^seeds is \[4294967296\]: expected"),
+        ({"seeds": np.eye(2, dtype=int)}, r"^seeds is array"),
+        ({"seeds": np.array(2.0)}, r"^seeds is array"),
+        ({"seeds": np.zeros(0, int)}, r"^seeds is array"),
+        ({"epochs": 1.5}, r"^epochs is 1\.5: expected a whole number, such as epochs=10\.$"),
+        ({"epochs": True}, r"^epochs is True: expected a whole number"),
+        ({"batch_size": 2.5}, r"^batch_size is 2\.5: expected a whole number, such as batch_size=10\.$"),
+        ({"jobs": 1.0}, r"^jobs is 1\.0: expected a whole number, such as jobs=10\.$"),
+        ({"n_train": 60.0}, r"^n_train is 60\.0: expected a whole number, such as n_train=10\.$"),
+        ({"lr": "0.1"}, r"^lr is '0\.1': expected a number, such as lr=0\.1\.$"),
+        ({"test_size": "0.2"}, r"^test_size is '0\.2': expected a number, such as test_size=0\.1\.$"),
+        (
+            {"backend": Statevector()},
+            r"^backend is of type Statevector: expected its name, as backend='statevector'",
+        ),
+        (
+            {"dataset": "iris"},
+            r"^dataset is of type str: expected what hybrid\.data\.load returns, as load\(",
+        ),
     ],
 )
 def test_wrong_settings_are_refused_before_anything_is_written(tmp_path, change, message):
-    settings = {"models": TOY, "out": tmp_path / "out", **QUICK, **change}
-    with pytest.raises(ValueError, match=message):
-        compare(IRIS, **settings)
+    settings = {"dataset": IRIS, "models": TOY, "out": tmp_path / "out", **QUICK, **change}
+    with pytest.raises((ValueError, TypeError), match=message) as error:
+        compare(**settings)
+    assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_numbers_of_numpy_are_as_good_as_pythons(tmp_path):
+    given = {"lr": 0.1, "test_size": 0.2, "backend": "statevector", "out": tmp_path}
+    plain = comparing.plan(IRIS, TOY, seeds=2, epochs=2, batch_size=8, n_train=60, jobs=3, **given)
+    two = np.int64(2)
+    for seeds in (two, np.arange(2), np.arange(2, dtype=np.uint8), (0, 1), range(2)):
+        settings = {
+            "seeds": seeds,
+            "epochs": two,
+            "batch_size": np.int32(8),
+            "n_train": np.int64(60),
+            "jobs": np.int8(3),
+        }
+        found = comparing.plan(IRIS, TOY, **settings, **{**given, "lr": np.float64(0.1)})
+        assert [unit.key for unit in found.units] == [unit.key for unit in plain.units] and found.jobs == 3
 
 
 def test_an_output_folder_that_cannot_be_written(tmp_path):
@@ -452,10 +492,8 @@ def test_an_output_folder_that_cannot_be_written(tmp_path):
         compare(IRIS, TOY, out=tmp_path / "file", **QUICK)
 
 
-def test_a_build_without_source_is_refused(tmp_path):
-    scope = {"__name__": "__main__"}
-    exec("def build(n_features, n_classes, *, control=None, backend=None): ...", scope)
-    with pytest.raises(
-        ValueError, match=r"The source of <function build .* cannot be read, .*define the build function"
-    ):
-        compare(IRIS, {"mine": scope["build"]}, out=tmp_path, **QUICK)
+def test_a_build_that_cannot_be_told_from_others_is_refused(tmp_path):
+    build = partial(toy_model.build, backend=(number for number in ()))
+    with pytest.raises(TypeError, match=r"^got partial: backend of type generator, expected what can be hashed by"):
+        compare(IRIS, {"mine": build}, out=tmp_path / "out", **QUICK)
+    assert not (tmp_path / "out").exists()

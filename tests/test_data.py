@@ -315,6 +315,36 @@ def test_bad_data(tmp_path, arrays, message):
         load(npz(tmp_path / "tiny.npz", **arrays))
 
 
+@pytest.mark.parametrize("y", [np.linspace(0, 1, 12), np.linspace(0, 1, 12)[:, None], np.arange(12) + 0.5])
+def test_a_quantity_is_not_a_class(tmp_path, y):
+    message = r"^tiny has 12 different labels such as 0\.\d+, which is a quantity: expected classes; put it into bins"
+    with pytest.raises(ValueError, match=message):
+        load(npz(tmp_path / "tiny.npz", x_train=IMAGES, y_train=y))
+
+
+def test_a_quantity_with_repetitions_is_not_a_class_either(tmp_path):
+    arrays = {"x_train": np.zeros((210, 2)), "y_train": np.arange(210) % 21 + 0.5}
+    with pytest.raises(ValueError, match=r"tiny has 21 different labels such as 0\.5"):
+        load(npz(tmp_path / "tiny.npz", **arrays))
+
+
+@pytest.mark.parametrize("y", [LABELS / 2, LABELS * 1.0, np.arange(12) % 6.0])
+def test_classes_may_be_written_as_floats(tmp_path, y):
+    np.testing.assert_array_equal(
+        load(npz(tmp_path / "tiny.npz", x_train=IMAGES, y_train=y)).y, np.unique(y, return_inverse=True)[1]
+    )
+
+
+@pytest.mark.parametrize("y", [[0.0, 1.0], [0.3, 0.7], ["a", "b"], [True, False]])
+def test_classes_of_a_dataset_are_integers(y):
+    X, good = np.zeros((2, 2), np.float32), np.array([0, 1])
+    for labels in ((np.array(y), None), (good, np.array(y))):
+        with pytest.raises(
+            ValueError, match=r"^tiny has labels of type \S+: expected classes as integers from 0; number"
+        ):
+            Dataset("tiny", X, labels[0], X, labels[1], ("0", "1"), None)
+
+
 def dataset_with(y):
     y = np.asarray(y)
     return Dataset("tiny", np.zeros((len(y), 2), np.float32), y, None, None, tuple(map(str, range(y.max() + 1))), None)

@@ -10,8 +10,9 @@ from tolerances import close
 from torch import nn
 
 from backends import Statevector
-from circuits import CRX, CX, RX, RY, RZZ, Circuit, H, inputs, pauli, weights, z_each
+from circuits import CRX, CX, RX, RY, RZZ, Circuit, H, Probabilities, inputs, pauli, weights, z_each
 from circuits.templates import data_reuploading, qcnn, strongly_entangling, zz_feature_map
+from circuits.templates.qcnn import kept_qubits
 from hybrid.dressed import CONTROLS, Dressed
 from qml import QuantumLayer
 
@@ -128,6 +129,42 @@ def test_separable_has_no_entanglement(name):
     for seed in range(3):
         assert close(purities(model.core.circuit, seed), np.ones(circuit.n_qubits))
     assert model.core.weights.shape == (circuit.n_weights,) and model.core.in_features == circuit.n_inputs
+
+
+def reached(core, n_inputs):
+    """Which inputs move any output of a core."""
+    angles = torch.linspace(-1, 1, n_inputs)
+    return (torch.autograd.functional.jacobian(core, angles).abs() > 1e-4).any(0)
+
+
+@pytest.mark.parametrize(
+    ("circuit", "readout", "n_outputs"),
+    [
+        (qcnn(8, 4), [pauli(f"Z{q}") for q in kept_qubits(8, 4)], 8),
+        (qcnn(5), [pauli("Z0")], 5),
+        (data_reuploading(3, n_layers=2, scaling=False), z_each(3), 3),
+        (data_reuploading(3, n_layers=2, scaling=False), [pauli("Z0") + pauli("X2")], 2),
+        (data_reuploading(3, n_layers=2, scaling=False), "Z0 Z1 Z2", 1),
+        (data_reuploading(3, n_layers=2, scaling=False), Probabilities((2,)), 3),
+        (data_reuploading(3, n_layers=2, scaling=False), Probabilities((0, 2, 1)), 8),
+    ],
+)
+def test_separable_loses_no_feature(circuit, readout, n_outputs):
+    torch.manual_seed(0)
+    model = Dressed(5, 4, circuit, readout, "separable")
+    assert model.core.out_features == model.decoder.in_features == n_outputs
+    assert reached(model.core, circuit.n_inputs).all()
+
+
+def test_what_the_hybrid_reads_is_read_in_the_separable_control_first():
+    model = Dressed(5, 4, qcnn(4, 2), [pauli("X0"), pauli("Z2")], "separable")
+    assert model.core.observables == (pauli("X0"), pauli("Z2"), pauli("Z1"), pauli("Z3"))
+
+
+@pytest.mark.parametrize("control", ALL)
+@pytest.mark.parametrize("readout", ["Z0 Z1", pauli("X0"), Probabilities((0, 1))])
+def test_a_readout_of_any_kind(control, readout):
+    assert Dressed(5, 4, CIRCUIT, readout, control)(samples(7)).shape == (7, 4)
 
 
 def test_linear_is_a_linear_layer_and_tanh_of_the_circuit_s_width():

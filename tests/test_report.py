@@ -55,6 +55,7 @@ def test_the_report_says_what_was_found_and_how(written, name):
         "f" * 64,
         "Nadeau and Bengio",
         "entanglers off",
+        "are read out too, so that no feature is lost; this control may have a few more classical parameters",
     ):
         assert expected in text, expected
 
@@ -77,6 +78,35 @@ def test_an_official_test_part_is_described_as_such(tmp_path):
     report.write(found)
     text = (tmp_path / "report.md").read_text()
     assert "(the official test part)" in text and "not about other test data" in text and "Nadeau" not in text
+
+
+@pytest.mark.parametrize(
+    ("n_train", "expected"),
+    [
+        (300, "draws 300 of 1,000 training samples anew; because these draws overlap, the variance is corrected"),
+        (300, "are about other training samples on this test part, not about other test data"),
+        (300, "200 test samples (the official test part; training samples drawn from 1,000 for each seed)"),
+        (600, "are about other draws from this training part on this test part, not about other test data"),
+    ],
+)
+def test_training_samples_that_are_drawn_are_described_as_such(tmp_path, n_train, expected):
+    report.write(comparison(ACCURACIES, n_train=n_train, n_pool=1000, out=tmp_path))
+    assert all(expected in (tmp_path / name).read_text() for name in ("report.md", "report.html"))
+
+
+NOTHING = "An interval from −100 to +100 points covers every possible difference: there the data say nothing."
+
+
+def test_intervals_end_where_the_possible_ends(tmp_path, written):
+    wild = one_hybrid([0.2, 0.9], removed=[0.9, 0.1])
+    found = comparison(wild, out=tmp_path)
+    report.write(found)
+    text = (tmp_path / "report.md").read_text()
+    assert "| **planted** | 55.0 [0, 100] |" in text and "| planted, removed | +5.0 | −100.0 to +100.0 |" in text
+    assert NOTHING in text and NOTHING in (tmp_path / "report.html").read_text()
+    assert NOTHING not in (written[0].out / "report.md").read_text()
+    (axes,) = report.differences_plot(found).axes
+    np.testing.assert_allclose(axes.containers[0].lines[2][0].get_segments()[0][:, 0], [-100, 100])
 
 
 class Page(HTMLParser):
@@ -116,14 +146,26 @@ def test_names_are_escaped_in_html(tmp_path):
     assert "<script>" not in text and "&lt;script&gt;" in text
 
 
-def test_the_terminal_table_fits_80_columns(written):
+def shown(found):
     console = Console(width=80)
-    with console.capture() as shown:
-        console.print(report.table(written[0]))
-    lines = shown.get().splitlines()
+    with console.capture() as captured:
+        console.print(report.table(found))
+    return captured.get().splitlines()
+
+
+def test_the_terminal_table_fits_80_columns(written):
+    lines = shown(written[0])
     assert max(map(len, lines)) <= 80
-    assert any("second, separable" in line for line in lines) and "…" not in shown.get()
+    assert any("second, separable" in line for line in lines) and not any("…" in line for line in lines)
     assert sum("0.0" in line or "±" in line for line in lines) == 13
+
+
+def test_the_terminal_table_fits_with_intervals_that_are_cut():
+    lines = shown(comparison(one_hybrid([0.99, 0.98], model="reuploading", removed=[0.97, 0.98])))
+    assert max(map(len, lines)) <= 80
+    assert not any("…" in line for line in lines)
+    (line,) = (line for line in lines if "removed" in line)
+    assert "│ 97.5 [91.1, 100] │" in line, "6.35 = 12.706 · 0.5"
 
 
 def test_frozen_parameters_are_named(tmp_path):

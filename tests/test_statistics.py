@@ -49,6 +49,88 @@ def test_the_correction_is_needed_and_enough():
     assert corrected < 0.09
 
 
+# --- coverage: a learner that draws a threshold from its training samples, against a fixed threshold ------------------
+
+TRIALS = 600
+
+
+def samples(random, *shape):
+    """Samples of two classes that overlap: values and classes."""
+    classes = random.integers(0, 2, shape)
+    return classes - 0.5 + random.standard_normal(shape), classes
+
+
+def thresholds(values, classes):
+    """Halfway between the means of both classes, over the last axis."""
+    ones, zeros = classes.sum(-1).clip(1), (1 - classes).sum(-1).clip(1)
+    return ((values * classes).sum(-1) / ones + (values * (1 - classes)).sum(-1) / zeros) / 2
+
+
+def differences(threshold, values, classes):
+    """Accuracies of thresholds minus that of the threshold 0.3, on the same samples (last axis)."""
+    return (((values > threshold[..., None]) == classes) * 1.0 - ((values > 0.3) == classes)).mean(-1)
+
+
+def drawn(random, parts, n_draws, n):
+    """Draw n of the samples of every trial, so many times: (trials, n_draws, n), and what is not drawn."""
+    values, classes = parts
+    order = random.random((len(values), n_draws, values.shape[-1])).argsort(-1)
+    taken, left = order[..., :n], order[..., n:]
+    return [[np.take_along_axis(of[:, None], at, -1) for of in (values, classes)] for at in (taken, left)]
+
+
+def coverage(found, truth, rho):
+    """How often the interval over the seeds, (trials, n_seeds), holds the truth, where there is one."""
+    low, high = np.array([(i.low, i.high) for i in (interval(d, rho) for d in found)]).T
+    return np.mean((low <= truth) & (truth <= high), where=~np.isnan(low))
+
+
+def factor(**sizes):
+    return statistics.correlation(comparison(one_hybrid([0.9, 0.8]), **sizes))
+
+
+@pytest.mark.parametrize(("n_train", "n_pool"), [(80, 80), (10, 160), (40, 160), (120, 160)])
+def test_intervals_cover_the_truth_when_every_seed_splits_anew(n_train, n_pool):
+    random, n_test = np.random.default_rng(0), n_pool // 4
+    data = samples(random, TRIALS, n_pool + n_test)
+    test, rest = drawn(random, data, 5, n_test)
+    learned = thresholds(*(part[..., :n_train] for part in rest))
+    new = thresholds(*samples(random, 20_000, n_train))
+    right = (scipy.stats.norm.cdf(new + 0.5) + scipy.stats.norm.sf(new - 0.5)) / 2
+    truth = right.mean() - (scipy.stats.norm.cdf(0.8) + scipy.stats.norm.sf(-0.2)) / 2
+    rho = factor(resampled=True, n_train=n_train, n_pool=n_pool, n_test=n_test)
+    assert rho == 0.25
+    assert 0.93 < coverage(differences(learned, *test), truth, rho) < 0.995
+
+
+@pytest.mark.parametrize(("n_train", "rho"), [(20, 1 / 4), (35, 7 / 13), (50, 1.0)])
+def test_intervals_cover_the_truth_when_every_seed_draws_training_samples(n_train, rho):
+    random = np.random.default_rng(1)
+    test = [part[:, None] for part in samples(random, TRIALS, 200)]
+    pool, _ = drawn(random, samples(random, TRIALS, 100), 5, n_train)
+    truth = differences(thresholds(*samples(random, TRIALS, 200, n_train)), *test).mean(-1)
+    assert factor(n_train=n_train, n_pool=100, n_test=200) == pytest.approx(rho)
+    found = differences(thresholds(*pool), *test)
+    assert 0.93 < coverage(found, truth, rho) < 0.995
+    assert coverage(found, truth, 0.0) < 0.9, "uncorrected"
+
+
+def test_intervals_cover_other_draws_when_most_training_samples_are_drawn():
+    random = np.random.default_rng(2)
+    test, data = [part[:, None] for part in samples(random, TRIALS, 200)], samples(random, TRIALS, 100)
+    found, truth = (thresholds(*drawn(random, data, n_draws, 90)[0]) for n_draws in (5, 60))
+    rho = factor(n_train=90, n_pool=100, n_test=200)
+    assert rho == 1
+    assert coverage(differences(found, *test), differences(truth, *test).mean(-1), rho) > 0.94
+
+
+def test_an_official_test_part_with_all_training_samples_is_about_seeds_alone():
+    assert factor(n_train=800, n_pool=800) == 0
+
+
+# --- tests and power -------------------------------------------------------------------------------------------------
+
+
 def test_holm_by_hand():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
@@ -232,6 +314,36 @@ def test_two_hybrids_are_judged_apart():
         "one",
         "logistic_regression",
     }
+
+
+TINY = {name: [0.9, 0.1] for name in ("removed", "linear", "separable", "frozen", "mlp", "baseline")}
+
+
+def test_intervals_end_where_the_possible_ends():
+    tiny = comparison(one_hybrid([0.2, 0.9], **TINY), resampled=True, n_train=3, n_pool=4, n_test=2)
+    found = statistics.contrasts(tiny, "planted")[0]
+    half = 12.706 * np.std([-0.7, 0.8], ddof=1)  # times (1/2 + 2/4)^½
+    assert interval(np.array([-0.7, 0.8]), 0.5).half == pytest.approx(half, rel=1e-4)
+    assert (found.difference.mean, found.difference.low, found.difference.high) == (pytest.approx(0.05), -1, 1)
+    assert found.says_nothing
+    accuracy = statistics.accuracy(tiny, ("planted", "hybrid"))
+    assert (accuracy.mean, accuracy.low, accuracy.high) == (pytest.approx(0.55), 0, 1)
+
+
+def test_one_end_beyond_the_possible_still_says_something():
+    rows = {**TINY, "removed": [0.0, 0.04]}
+    found = statistics.contrasts(comparison(one_hybrid([0.90, 1.0], **rows)), "planted")[0]
+    assert found.difference.high == 1 and found.difference.low == pytest.approx(0.93 - 12.706 * 0.03, rel=1e-4)
+    assert not found.says_nothing
+
+
+def test_an_interval_over_all_that_is_possible_says_nothing():
+    found = verdict(comparison(one_hybrid([0.2, 0.9], **TINY)), "planted")
+    text = (
+        "difference +5.0 points [−100.0, +100.0] (all that is possible: the data say nothing), Holm-corrected p = 1.00"
+    )
+    assert text in found.sentence
+    assert "say nothing" not in verdict(planted(**ALL), "planted").sentence
 
 
 @pytest.mark.parametrize(
