@@ -36,8 +36,8 @@ class Segment:
         Flip and select in local coordinates; lanes that the mask selects, as bits; select in outer coordinates.
     local, lanes, outer : ndarray of int64
         Offsets into the state, to be combined by xor: 2**k, one per lane, one per tile.
-    contiguous : bool
-        Whether the lanes of a local offset are neighbours in memory, in order.
+    layout : int
+        0 if the lanes of a local offset are neighbours in memory, in order; 1 if as many local offsets are; 2 if none.
     """
 
     ops: np.ndarray
@@ -45,7 +45,7 @@ class Segment:
     local: np.ndarray
     lanes: np.ndarray
     outer: np.ndarray
-    contiguous: bool
+    layout: int
 
 
 def whole(program: FusedProgram) -> Segment:
@@ -65,17 +65,27 @@ def split(program: FusedProgram, n_lanes: int, n_local: int) -> tuple[Segment, .
     n_local : int
         The most dimensions of a tile; at least as many as any operation flips.
     """
-    n_lane_bits = n_lanes.bit_length() - 1
+    n_lane_bits, bits = n_lanes.bit_length() - 1, range(program.n_qubits)
     size = min(n_local, program.n_qubits - n_lane_bits)
     segments: list[Segment] = []
     rest = list(program.ops)
     while rest or not segments:
         taken, rest, span = _take(rest, size)
-        lanes = _extend(span, range(program.n_qubits), n_lane_bits)
-        local = span + _extend(span + lanes, reversed(range(program.n_qubits)), size - len(span))
-        outer = _extend(local + lanes, range(program.n_qubits), program.n_qubits - size - n_lane_bits)
+        local, lanes = _local_and_lanes(span, size, n_lane_bits)
+        local += _extend(local + lanes, reversed(bits), size - len(local))
+        lanes += _extend(local + lanes, bits, n_lane_bits - len(lanes))
+        outer = _extend(local + lanes, bits, program.n_qubits - size - n_lane_bits)
         segments.append(_segment(taken, local, lanes, outer))
     return tuple(segments)
+
+
+def _local_and_lanes(span: list[int], size: int, n_lane_bits: int) -> tuple[list[int], list[int]]:
+    """Keep the lowest bits, neighbours in memory, together: as lanes if no flip needs them, else as local ones."""
+    low = [1 << b for b in range(n_lane_bits)]
+    if not any(vector & (2**n_lane_bits - 1) for vector in span):
+        return span, low
+    wider = reduced(span + low)
+    return (wider, []) if len(wider) <= size else (span, [])
 
 
 def fits(program: FusedProgram, n_lanes: int, n_local: int) -> bool:
@@ -133,10 +143,16 @@ def _segment(ops: Sequence[Fused], local: list[int], lanes: list[int], outer: li
     for op in ops:
         table.append((_kind(op), len(masks), len(op.masks), op.index))
         masks += [_coordinates(op, *mask, local, lanes, outer) for mask in op.masks]
-    low = 2 ** len(lanes) - 1
-    contiguous = lanes == [1 << b for b in range(len(lanes))] and not any(v & low for v in (*local, *outer))
     offsets = _combinations(local), _combinations(lanes), _combinations(outer)
-    return Segment(_table(table, 4), _table(masks, 4), *offsets, contiguous)
+    return Segment(_table(table, 4), _table(masks, 4), *offsets, _layout(local, lanes, outer))
+
+
+def _layout(local: list[int], lanes: list[int], outer: list[int]) -> int:
+    units, low = [1 << b for b in range(len(lanes))], 2 ** len(lanes) - 1
+    if lanes == units and not any(vector & low for vector in (*local, *outer)):
+        return 0
+    high = (*local[len(lanes) :], *lanes, *outer)
+    return 1 if local[: len(lanes)] == units and not any(vector & low for vector in high) else 2
 
 
 def _coordinates(
