@@ -54,8 +54,8 @@ class Plan:
     turns: Turns
     output: Output
     matrices: Dense
-    samples: Tables
-    segments: tuple[Tables, ...]
+    samples: Tables | None  # of lanes that are samples
+    segments: tuple[Tables, ...]  # of lanes that are amplitudes
     prepare: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None  # all features of the angles; start amplitudes
     reference: Callable[[Tensor, Tensor], Tensor]  # the same on torch operations
     n_outputs: int
@@ -140,7 +140,7 @@ def _bind(plan: Plan, x: Tensor, w: Tensor) -> _Call:
     arrays = x_, w_, plan.slots, n_lanes, rows.numpy(), shared.numpy()
     share(sweeps.slot_values, n_tiles, _slot_threads(plan, x_), *arrays)
     trig = Trig(*(function(t).numpy() for t in (rows, shared) for function in (torch.cos, torch.sin)))
-    n_threads = _threads(len(x) * (len(plan.samples.ops) << plan.program.n_qubits))
+    n_threads = _threads(len(x) * (len(plan.program.ops) << plan.program.n_qubits))
     return _Call(x_, w_, start.contiguous().numpy(), trig, n_lanes, n_tiles, n_threads)
 
 
@@ -186,7 +186,7 @@ def _forward_amplitudes(plan: Plan, call: _Call) -> tuple[Tensor, Any]:
     return torch.from_numpy(_outputs(plan, call, sums, sr, si)), (call, sr, si, coefficients)
 
 
-def _pass(function: Callable[..., None], plan: Plan, call: _Call, tables: Tables, leading: bool, *arrays: Any) -> None:
+def _pass(function: Callable[..., None], plan: Plan, call: _Call, tables: Any, leading: bool, *arrays: Any) -> None:
     """Run a pass over all tiles of a segment."""
     n_tasks = call.n_tiles if len(tables.lanes) == 1 else len(call.x) * len(tables.outer)
     tuples = tables, leading, plan.turns, plan.slots.n_rows, call.trig, plan.output, plan.matrices
@@ -250,7 +250,8 @@ def _backward_amplitudes(
     plan: Plan, call: _Call, gy: np.ndarray, sr: np.ndarray, si: np.ndarray, coefficients: np.ndarray
 ) -> tuple[np.ndarray, ...]:
     n_rows, n_rotations, n_outer = len(gy), len(plan.turns.starts) - 1, len(plan.segments[0].outer)
-    source, states, slope = (sr, si), np.empty((2, len(sr)), gy.dtype), np.zeros((2, len(sr)), gy.dtype)
+    states, slope = tuple(np.empty((2, len(sr)), gy.dtype)), tuple(np.zeros((2, len(sr)), gy.dtype))
+    source: tuple[np.ndarray, ...] = (sr, si)
     gw = np.zeros((n_rows, plan.output.n_words), gy.dtype)
     if len(plan.output.low):
         share(sweeps.outcomes_back, n_rows, call.n_threads, plan.output, sr, si, gy, *slope)
@@ -290,7 +291,7 @@ def make_plan(circuit: Circuit, observables: Readout, shared_weights: bool, torc
         _turns(program, numbers),
         _output(program, dtype),
         _matrices(program, dtype, n_lanes),
-        _tables(whole(program)),
+        _tables(whole(program)) if program.n_qubits < MANY_QUBITS or not several else None,
         tuple(_tables(segment) for segment in split(program, n_lanes, LOCAL_BITS)) if several else (),
         _prepare(circuit),
         partial(readouts, circuit, observables, "adjoint"),
@@ -300,13 +301,13 @@ def make_plan(circuit: Circuit, observables: Readout, shared_weights: bool, torc
 
 def _prepare(circuit: Circuit) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None:
     """Return what a circuit needs beside its own features: functions of them, amplitudes of its start state."""
-    angles, program = angle_map(circuit), compile_circuit(circuit)
-    if not angles.calls and not program.registers:
+    angles, starts = angle_map(circuit), any(op.gate.kind == "amplitudes" for op in circuit.ops)
+    if not angles.calls and not starts:
         return None
 
     def prepare(x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
         w = w.expand(len(x), -1)
-        start = register_state(program, angles(x, w)) if program.registers else x.new_empty(0, 1)
+        start = register_state(compile_circuit(circuit), angles(x, w)) if starts else x.new_empty(0, 1)
         return angles.values(x, w)[:, 1:], start
 
     return prepare
@@ -331,7 +332,7 @@ def _slots(circuit: Circuit, program: FusedProgram, shared_weights: bool, dtype:
         np.array(factors, np.int64).reshape(-1, width),
         sum(varies),
     )
-    return slots, [order.index(k) for k in range(len(order))]
+    return slots, np.argsort(order).tolist()
 
 
 def _turns(program: FusedProgram, numbers: list[int]) -> Turns:
@@ -347,19 +348,18 @@ def _turns(program: FusedProgram, numbers: list[int]) -> Turns:
 def _output(program: FusedProgram, dtype: np.dtype) -> Output:
     pairs = [(o, word, c) for o, column in enumerate(program.columns) for word, c in column]
     half = program.n_qubits // 2
+    sizes = ((0, 2**half), (half, 2 ** (program.n_qubits - half))) if program.outcomes else ((0, 0), (0, 0))
     low, high = (
-        np.array([_outcome(program.outcomes, i << shift) for i in range(size)], np.int64)
-        for shift, size in ((0, 2**half), (half, 2 ** (program.n_qubits - half)))
+        np.array([_outcome(program.outcomes, i << shift) for i in range(size)], np.int64) for shift, size in sizes
     )
-    empty = np.zeros(0, np.int64)
     return Output(
         len(program.words),
         np.array(program.diagonal, np.int64),
         np.array([(o, word) for o, word, _ in pairs], np.int64).reshape(-1, 2),
         np.array([c for _, _, c in pairs], dtype),
         np.array(program.constants, dtype),
-        low if program.outcomes else empty,
-        high if program.outcomes else empty,
+        low,
+        high,
     )
 
 
