@@ -16,7 +16,8 @@ from pathlib import Path
 
 from benchmarks.workloads import LAYER, WORKLOADS
 
-WHAT = ("speed", "threads", "first", "memory", "cliffs", "gpu")
+#: What can be measured, and the seconds spent on each contestant and workload (on each circuit) if not given.
+SECONDS = {"speed": 1.5, "threads": 1.5, "first": 1.5, "memory": 0.0, "cliffs": 0.3, "gpu": 1.5}
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -26,10 +27,11 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    result.add_argument("what", nargs="?", choices=WHAT, default="speed")
-    result.add_argument("--seconds", type=float, default=1.5, help="time for each contestant and workload")
+    result.add_argument("what", nargs="?", choices=SECONDS, default="speed")
+    result.add_argument("--seconds", type=float, help="time for each contestant and workload, or each circuit")
     result.add_argument("--rounds", type=int, default=3, help="turns in which that time is spent")
     result.add_argument("--workloads", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
+    result.add_argument("--largest", type=int, default=22, help="qubits of the widest circuit of memory and cliffs")
     result.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     return result
 
@@ -37,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Run one benchmark from the command line."""
     options = parser().parse_args()
+    options.seconds = SECONDS[options.what] if options.seconds is None else options.seconds
     print(import_module(f"benchmarks.{options.what}").run(options))
 
 

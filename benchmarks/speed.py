@@ -6,6 +6,7 @@ import argparse
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -24,17 +25,19 @@ that sleeps while others run; their outputs and gradients agree to {tolerance:.0
 LEFT_OUT = "qiskit-machine-learning is left out: a step of qcnn8_b64 takes it 27 s."
 
 
-def compare(workloads: Sequence[Workload], options: argparse.Namespace) -> dict[str, Any]:
+def compare(
+    workloads: Sequence[Workload], contestants: Sequence[Contestant], options: argparse.Namespace, device: str
+) -> dict[str, Any]:
     """Return the measurements of all installed contestants on all workloads."""
-    versions = {who: who.version for who in (OURS, *PEERS)}
+    versions = {who: who.version for who in contestants}
     present = [who for who, version in versions.items() if version]
     with ExitStack() as stack:
         runs = {who: stack.enter_context(Process(who.adapter, who.python)) for who in present}
         steps = track(workloads, "measuring", transient=True)
-        rows = [race(workload, runs, options.rounds, options.seconds) for workload in steps]
+        rows = [race(workload, runs, options.rounds, options.seconds, device) for workload in steps]
     return {
         "versions": {who.name: f"{who.package} {versions[who]}" for who in present},
-        "absent": [who.name for who in PEERS if who not in present],
+        "absent": [who.name for who in contestants if who not in present],
         "rows": rows,
     }
 
@@ -140,7 +143,7 @@ def first_calls(rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def contestants(data: Mapping[str, Any]) -> str:
+def versions(data: Mapping[str, Any]) -> str:
     """Return versions and threads as Markdown."""
     rows = []
     for name, version in data["versions"].items():
@@ -162,19 +165,26 @@ def remarks(data: Mapping[str, Any]) -> str:
     return "".join(f"- {line}\n" for line in [*absent, *failed, LEFT_OUT])
 
 
-def run(options: argparse.Namespace) -> str:
-    """Measure, write ``speed.json`` and ``speed.md`` and return the latter."""
-    facts = report.environment()
+def run(
+    options: argparse.Namespace,
+    name: str = "speed",
+    contestants: Sequence[Contestant] = (OURS, *PEERS),
+    device: str = "cpu",
+    more: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """Measure, write ``name.json`` and ``name.md`` and return the latter."""
+    facts = {**report.environment(), **more}
     chosen = [w for w in (*WORKLOADS, LAYER) if w.name in options.workloads]
-    data = {"environment": facts, **compare(chosen, options)}
+    data = {"environment": facts, **compare(chosen, contestants, options, device)}
     parts = (
         NOTES.format(tolerance=TOLERANCE),
         table(data["rows"]),
         "Seconds of the first call, with building the circuit and compiling, without importing the library.\n",
         first_calls(data["rows"]),
-        contestants(data),
+        versions(data),
         remarks(data),
         report.bullets(facts),
     )
-    report.save(options.out, "speed", data, text := "\n".join(parts))
+    text = "\n".join(parts)
+    report.save(options.out, name, data, text)
     return text

@@ -48,8 +48,9 @@ class Worker:
         times = timing.repeated(self.step, seconds)
         return {"times_ms": times, "cores": (time.process_time() - busy) / (time.perf_counter() - wall)}
 
-    def peak(self) -> int:
-        """Return by how many bytes the memory of the process grows at most during one step."""
+    def peak(self, workload: dict[str, Any], x: list, w: list) -> int:
+        """Return by how many bytes the memory of the process grows at most during the first step of a workload."""
+        self.step = self.adapter.prepare(from_json(workload), np.array(x, "float32"), np.array(w, "float32"))
         return peak.growth(self.step)
 
 
