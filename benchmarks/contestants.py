@@ -39,7 +39,7 @@ class Contestant:
     environment : str
         Folder of ``benchmarks/.peers`` that holds it; "" for the interpreter that runs the benchmark.
     largest : int
-        Amplitudes of the batch above which it is left out, because a step takes more than ten seconds.
+        Amplitudes of the batch above which it is left out, because a step takes it many seconds.
     """
 
     name: str

@@ -34,6 +34,8 @@ def differentiated(function: Callable[[Tensor], Tensor], x: Tensor, w: Tensor) -
 
 def z_of_states(states: Tensor, readout: Sequence[int]) -> Tensor:
     """Return <Z> of some qubits, (batch, len(readout)), from states of shape (batch, 2, ..., 2)."""
-    p = states.real.square() + states.imag.square()
-    halves = [p.movedim(q + 1, 1).flatten(2).sum(2) for q in readout]
-    return torch.stack([h[:, 0] - h[:, 1] for h in halves], 1)
+    p, z = states.real.square() + states.imag.square(), []
+    for _ in range(states.ndim - 1):
+        z.append((p[:, 0] - p[:, 1]).reshape(len(p), -1).sum(1))
+        p = p[:, 0] + p[:, 1]
+    return torch.stack([z[q] for q in readout], 1)

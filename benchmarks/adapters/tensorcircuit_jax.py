@@ -37,6 +37,9 @@ def prepare(workload: Workload, x: np.ndarray, w: np.ndarray, device: str = "cpu
 
 
 def _z(state: Any, workload: Workload) -> Any:
-    p = jnp.square(jnp.abs(state)).reshape((2,) * workload.n_qubits)
-    halves = [jnp.moveaxis(p, q, 0).reshape(2, -1).sum(1) for q in workload.readout]
-    return jnp.stack([h[0] - h[1] for h in halves])
+    p, z = jnp.square(state.real) + jnp.square(state.imag), []
+    for _ in range(workload.n_qubits):
+        halves = p.reshape(2, -1)
+        z.append((halves[0] - halves[1]).sum())
+        p = halves[0] + halves[1]
+    return jnp.stack([z[q] for q in workload.readout])

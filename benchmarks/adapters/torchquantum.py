@@ -12,14 +12,14 @@ except RuntimeError:  # torchvision for CUDA beside torch for the CPU: TorchQuan
         torch.library.define(f"torchvision::{operator}", "(Tensor boxes, Tensor scores, float threshold) -> Tensor")
 import torchquantum as tq
 
-from benchmarks.adapters._torch import Step, differentiated, leaf, threads
+from benchmarks.adapters._torch import Step, differentiated, leaf, threads, z_of_states
 from benchmarks.workloads import Workload
 
 __all__ = ["prepare", "threads"]
 
 
 def prepare(workload: Workload, x: np.ndarray, w: np.ndarray, device: str = "cpu") -> Step:
-    weights, measure = leaf(w, device), tq.MeasureAll(tq.PauliZ)
+    weights = leaf(w, device)
 
     def function(x: torch.Tensor) -> torch.Tensor:
         state = tq.QuantumDevice(n_wires=workload.n_qubits, bsz=len(x), device=device)
@@ -29,6 +29,6 @@ def prepare(workload: Workload, x: np.ndarray, w: np.ndarray, device: str = "cpu
             else:
                 angle = x[:, slot[1] : slot[1] + 1] if slot[0] == "x" else weights[slot[1]].view(1, 1)
                 getattr(tq.functional, name.lower())(state, wires=qubits[0], params=angle)
-        return measure(state)[:, list(workload.readout)]
+        return z_of_states(state.states, workload.readout)
 
     return differentiated(function, leaf(x, device), weights)
