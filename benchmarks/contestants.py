@@ -49,6 +49,10 @@ class Contestant:
     largest: int = 2**40
 
     @property
+    def module(self) -> str:
+        return f"benchmarks.adapters.{self.adapter}"
+
+    @property
     def python(self) -> Path:
         return ENVIRONMENTS / self.environment / "bin" / "python" if self.environment else Path(sys.executable)
 
@@ -83,8 +87,8 @@ class Process:
 
     Parameters
     ----------
-    adapter : str
-        File in ``benchmarks/adapters``.
+    module : str
+        The adapter.
     python : Path
         Interpreter that has the library.
     threads : int, optional
@@ -97,7 +101,7 @@ class Process:
 
     def __init__(
         self,
-        adapter: str,
+        module: str,
         python: Path = Path(sys.executable),
         threads: int | None = None,
         patience: float = 300,
@@ -105,7 +109,7 @@ class Process:
     ) -> None:
         limits = dict.fromkeys(THREADS, str(threads)) if threads else {}
         self.environment = {**os.environ, **limits, **environment}
-        self.command = [str(python), "-m", "benchmarks.worker", adapter]
+        self.command = [str(python), "-m", "benchmarks.worker", module]
         self.patience = patience
         self.process: subprocess.Popen[str] | None = None
 

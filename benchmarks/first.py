@@ -24,7 +24,7 @@ EMPTY = "With no compiled kernels on disk, as after installation, {name} takes {
 
 def calls(workloads: Sequence[Workload], seconds: float, **environment: str) -> dict[str, dict[str, float]]:
     """Return first call and median of later ones in a process that runs the workloads in this order."""
-    with Process(OURS.adapter, **environment) as process:
+    with Process(OURS.module, **environment) as process:
         return {workload.name: _call(process, workload, seconds) for workload in workloads}
 
 

@@ -30,7 +30,7 @@ def cases(largest: int) -> list[tuple[int, int, int]]:
 def measure(n_qubits: int, n_layers: int, batch: int) -> dict[str, int]:
     """Return by how many bytes a step makes a fresh process grow."""
     workload = hardware_efficient(n_qubits, n_layers, batch)
-    with Process(OURS.adapter, MALLOC_MMAP_THRESHOLD_="65536") as process:  # freed buffers go back at once
+    with Process(OURS.module, MALLOC_MMAP_THRESHOLD_="65536") as process:  # freed buffers go back at once
         process.prepare(WARM_UP, *WARM_UP.data(report.SEED))
         x, w = (array.tolist() for array in workload.data(report.SEED))
         grown = process.call("peak", workload=asdict(workload), x=x, w=w)

@@ -16,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import llvmlite.binding as llvm
 import numpy as np
 
 from benchmarks import timing
@@ -47,11 +46,14 @@ def last_cache() -> int:
 
 def _features() -> str:
     """Return the features of the CPU without the preference for half-width vectors that LLVM has for some."""
+    import llvmlite.binding as llvm
+
     features = llvm.get_host_cpu_features()
     return features.flatten() + (",-prefer-256-bit" if features.get("avx512f") else "")
 
 
-def _kernels() -> tuple[Callable[..., Any], Callable[..., Any]]:
+def kernels() -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return ``multiply_add(a, factor, summand, repeats)`` and ``triad(a, b, c, s)``, both in place."""
     from numba import njit
 
     @njit(nogil=True, fastmath={"contract"})
@@ -73,7 +75,7 @@ def _kernels() -> tuple[Callable[..., Any], Callable[..., Any]]:
 
 def measure(threads: int, seconds: float = 0.5, n_bytes: int | None = None) -> dict[str, float]:
     """Return ``flops`` and ``bytes`` per second of this process on some threads, the best of several repeats."""
-    multiply_add, triad = _kernels()
+    multiply_add, triad = kernels()
     small = [np.zeros(1024, np.float32) for _ in range(threads)]
     size = (4 * last_cache() if n_bytes is None else n_bytes) // (12 * threads)
     large = [[np.zeros(size, np.float32) for _ in range(3)] for _ in range(threads)]

@@ -32,7 +32,7 @@ def compare(
     versions = {who: who.version for who in contestants}
     present = [who for who, version in versions.items() if version]
     with ExitStack() as stack:
-        runs = {who: stack.enter_context(Process(who.adapter, who.python)) for who in present}
+        runs = {who: stack.enter_context(Process(who.module, who.python)) for who in present}
         steps = track(workloads, "measuring", transient=True)
         rows = [race(workload, runs, options.rounds, options.seconds, device) for workload in steps]
     return {
@@ -57,8 +57,7 @@ def race(
     errors = agree({name: cells[name].pop("results") for name in ready})
     turns = {name: Turns(process) for name, process in ready.items()}
     for name, times in timing.in_turn(turns, rounds, seconds).items():
-        cores = max(turns[name].cores, default=0)
-        cells[name] |= {**timing.summary(times), "cores": cores, "error": errors[name]}
+        cells[name] |= {"error": errors[name], **turns[name].outcome(times)}
     return {"workload": workload.name, "cells": cells}
 
 
@@ -76,16 +75,24 @@ def start(workload: Workload, who: Contestant, process: Process, device: str) ->
 
 
 class Turns:
-    """The turns of one contestant; remembers how many cores it kept busy."""
+    """The turns of one contestant; remembers how many cores it kept busy, and why it failed if it did."""
 
     def __init__(self, process: Process) -> None:
         self.process = process
         self.cores: list[float] = []
+        self.failed = ""
 
     def __call__(self, seconds: float) -> list[float]:
-        measured = self.process.call("measure", seconds=seconds)
-        self.cores.append(measured["cores"])
-        return measured["times_ms"]
+        try:
+            measured = {} if self.failed else self.process.call("measure", seconds=seconds)
+        except WorkerError as error:
+            measured, self.failed = {}, str(error)
+        self.cores.append(measured.get("cores", 0.0))
+        return measured.get("times_ms", [])
+
+    def outcome(self, times: list[float]) -> dict[str, Any]:
+        """Return summary and cores of all turns, or why there is none."""
+        return {"failed": self.failed} if self.failed else {**timing.summary(times), "cores": max(self.cores)}
 
 
 def agree(results: Mapping[str, Mapping[str, list]]) -> dict[str, float]:
@@ -96,7 +103,7 @@ def agree(results: Mapping[str, Mapping[str, list]]) -> dict[str, float]:
     RuntimeError
         If outputs or gradients of two contestants differ.
     """
-    first = next(iter(results))
+    first = next(iter(results), None)
     errors = {}
     for name, theirs in results.items():
         found = {what: _difference(results[first][what], theirs[what]) for what in theirs}

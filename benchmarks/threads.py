@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> str:
     numbers, chosen = counts(int(facts["cores"])), [w for w in WORKLOADS if w.name in options.workloads]
     peaks = {str(n): roofline.machine(n) for n in track(numbers, "the machine", transient=True)}
     with ExitStack() as stack:
-        runs = {n: stack.enter_context(Process(OURS.adapter, threads=n)) for n in numbers}
+        runs = {n: stack.enter_context(Process(OURS.module, threads=n)) for n in numbers}
         rows = [measure(workload, runs, options) for workload in track(chosen, "measuring", transient=True)]
     for workload, row in zip(chosen, rows, strict=True):
         for n, cell in row["threads"].items():

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.worker ADAPTER``: one contestant in a process of its own, so that each has its own libraries.
+"""``python -m benchmarks.worker MODULE``: one contestant in a process of its own, so that each has its own libraries.
 
 Every line on stdin is a request ``{"call": method, "arguments": {...}}``; every line on stdout answers one, with
 ``{"result": ...}`` or ``{"error": text}``. It sleeps in between. Whatever the library prints goes to stderr.
@@ -72,10 +72,10 @@ def _list(array: Any) -> list:
 
 
 def main() -> None:
-    """Serve the adapter named on the command line."""
+    """Serve the adapter whose module is named on the command line."""
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    serve(Worker(import_module(f"benchmarks.adapters.{sys.argv[1]}")), sys.stdin, replies)
+    serve(Worker(import_module(sys.argv[1])), sys.stdin, replies)
 
 
 if __name__ == "__main__":
