@@ -52,6 +52,11 @@ def milliseconds(value: float) -> str:
     return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
 
 
+def ratio(value: float) -> str:
+    """Return a ratio to two digits."""
+    return f"{value:.2g}" if value < 10 else f"{value:,.0f}"
+
+
 def _write(path: Path, text: str) -> None:
     part = path.with_suffix(path.suffix + ".part")
     part.write_text(text)

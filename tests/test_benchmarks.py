@@ -236,7 +236,7 @@ def test_speed_table_has_ratios_and_reasons():
     }
     lines = speed.table(data["rows"]).splitlines()
     assert lines[0] == "|  | w |"
-    assert lines[2:] == [f"| {OURS.name} | **2** (2 to 4) 1.0× |", "| b | **5** (5 to 10) 2.5× |", "| c | – |"]
+    assert lines[2:] == [f"| {OURS.name} | **2** (2 to 4) 1× |", "| b | **5** (5 to 10) 2.5× |", "| c | – |"]
     assert speed.first_calls(data["rows"]).splitlines()[3] == "| b | 1.50 |"
     assert speed.versions(data).splitlines()[3] == "| b | b 2 | 2 | 1.5 | 0e+00 |"
     remarks = speed.remarks(data)
@@ -270,6 +270,11 @@ def test_files_are_written_whole_or_not_at_all(tmp_path):
 )
 def test_milliseconds(value, text):
     assert report.milliseconds(value) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.0345, "0.035"), (2.54, "2.5"), (28.4, "28"), (1234.5, "1,234")])
+def test_ratio(value, text):
+    assert report.ratio(value) == text
 
 
 def test_command_line_refuses_unknown_workloads(capsys):
