@@ -372,7 +372,7 @@ def _outcome(selects: tuple[int, ...], i: int) -> int:
 
 def _matrices(program: FusedProgram, dtype: np.dtype, n_lanes: int) -> Dense:
     entries = np.concatenate([np.zeros(0, complex), *(m.ravel() for m in program.matrices)])
-    counts = [len(op.masks) for op in program.ops if op.kind in ("sign", "dense")]
+    counts = [len(op.masks) for op in program.ops if op.kind in ("sign", "controlled", "dense")]
     return Dense(
         np.stack([entries.real, entries.imag]).astype(dtype),
         np.cumsum([0, *(m.size for m in program.matrices)]),

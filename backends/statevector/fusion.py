@@ -45,7 +45,8 @@ class Fused:
     Parameters
     ----------
     kind : str
-        ``"turns"`` (rotations on one mask); ``"sign"`` (minus where every mask selects: CZ, CCZ); ``"dense"`` (the
+        ``"turns"`` (rotations on one mask); ``"sign"`` (minus where every mask selects: CZ, CCZ); ``"controlled"``
+        (X or H, ``index`` 0 or 1, on the first mask where all others select: CCX, CH); ``"dense"`` (the
         matrix of number ``index`` on virtual qubits, first mask leftmost); ``"word"`` (readout of the Pauli word of
         number ``index``); ``"diagonal"`` (readout of the words without flips, all at once).
     masks : list of (flip, select)
@@ -80,8 +81,10 @@ class Fused:
     @property
     def words(self) -> list[Mask]:
         """Pauli words that generate the operation: who commutes with them commutes with it."""
-        if self.kind == "dense":
+        if self.kind == "dense" or self.kind == "controlled" and self.index:
             return [word for flip, select in self.masks for word in ((flip, 0), (0, select))]
+        if self.kind == "controlled":
+            return [(self.masks[0][0], 0), *self.masks[1:]]
         if self.kind != "turns" or not self.proper:
             return self.masks
         flip, select = self.masks[0]
@@ -270,14 +273,14 @@ class _Builder:
         self.turn("Z", target, math.pi / 4)
 
     def ch(self, control: int, target: int) -> None:
-        self.turn("Y", target, -math.pi / 8)
-        self.sign(control, target)
-        self.turn("Y", target, math.pi / 8)
+        self.controlled(1, target, control)
 
     def ccx(self, a: int, b: int, target: int) -> None:
-        self.turn("Y", target, -math.pi / 4)
-        self.sign(a, b, target)
-        self.turn("Y", target, math.pi / 4)
+        self.controlled(0, target, a, b)
+
+    def controlled(self, index: int, target: int, *controls: int) -> None:
+        masks = [(self.flip[target], self.select[target]), *((0, self.select[q]) for q in controls)]
+        self.ops.append(Fused("controlled", masks, index=index))
 
     def cswap(self, control: int, a: int, b: int) -> None:
         self.cx(b, a)

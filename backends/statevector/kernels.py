@@ -196,6 +196,41 @@ def lane_signs(signs, masks, first, count, outer, n_lanes):
 
 
 @njit(nogil=True, error_model="numpy")
+def controlled(re, im, size, masks, first, count, parts):
+    """psi_0 <- p psi_0 + q psi_1;  psi_1 <- q psi_0 + r psi_1, with p, q, r by the parities of the controls."""
+    flip, select = masks[first, 0], masks[first, 1]
+    for j in range(size // 2):
+        i = even_member(j, flip, select)
+        k = i ^ flip
+        row = 0
+        for m in range(1, count):
+            row |= odd(i & masks[first + m, 1]) << (m - 1)
+        p, q, r = load(parts, 3 * row), load(parts, 3 * row + 1), load(parts, 3 * row + 2)
+        r0, i0, r1, i1 = load(re, i), load(im, i), load(re, k), load(im, k)
+        store(re, i, p * r0 + q * r1)
+        store(im, i, p * i0 + q * i1)
+        store(re, k, q * r0 + r * r1)
+        store(im, k, q * i0 + r * i1)
+
+
+@njit(nogil=True, error_model="numpy")
+def control_parts(parts, masks, first, count, outer, hadamard, n_lanes):
+    """Fill p, q, r: of X or H where all controls select, else of the identity."""
+    part = 0.5**0.5 if hadamard else 0.0
+    for row in range(1 << (count - 1)):
+        for lane in range(n_lanes):
+            turned = (masks[first, 2] >> lane ^ odd(masks[first, 3] & outer)) & 1
+            all_odd = True
+            for m in range(1, count):
+                parity = (row >> (m - 1)) ^ (masks[first + m, 2] >> lane) ^ odd(masks[first + m, 3] & outer)
+                all_odd = all_odd and parity & 1 == 1
+            at = 3 * row * n_lanes + lane
+            parts[at] = (-part if turned else part) if all_odd else 1
+            parts[at + n_lanes] = (part if hadamard else 1) if all_odd else 0
+            parts[at + 2 * n_lanes] = (part if turned else -part) if all_odd else 1
+
+
+@njit(nogil=True, error_model="numpy")
 def dense(re, im, size, masks, first, count, matrix, block):
     """Multiply the 2**count amplitudes of every group by a matrix, (2, dim, dim, lanes) flat; ``block`` is scratch."""
     dim = 1 << count

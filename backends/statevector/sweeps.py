@@ -13,6 +13,8 @@ import numpy as np
 from numba import njit
 
 from backends.statevector.kernels import (
+    control_parts,
+    controlled,
     dense,
     densities,
     diagonal_back,
@@ -284,8 +286,11 @@ def forward_tile(re, im, tables, outer, coefficients, values, output, matrices, 
             lane_signs(scratch, masks, first, count, outer, n_lanes)
             minus(re, im, size, masks, first, count, scratch)
         elif kind == 5:
-            multiply(re, im, masks, first, count, outer, matrices, index, False, n_lanes, scratch)
+            control_parts(scratch, masks, first, count, outer, index, n_lanes)
+            controlled(re, im, size, masks, first, count, scratch)
         elif kind == 6:
+            multiply(re, im, masks, first, count, outer, matrices, index, False, n_lanes, scratch)
+        elif kind == 7:
             store(values, index, word_value(re, im, size, flip, select))
         else:
             densities(re, im, size, p)
@@ -314,9 +319,13 @@ def backward_tile(re, im, lr, li, tables, outer, coefficients, slopes, weights, 
             minus(re, im, size, masks, first, count, scratch)
             minus(lr, li, size, masks, first, count, scratch)
         elif kind == 5:
+            control_parts(scratch, masks, first, count, outer, index, n_lanes)
+            controlled(re, im, size, masks, first, count, scratch)
+            controlled(lr, li, size, masks, first, count, scratch)
+        elif kind == 6:
             multiply(re, im, masks, first, count, outer, matrices, index, True, n_lanes, scratch)
             multiply(lr, li, masks, first, count, outer, matrices, index, True, n_lanes, scratch)
-        elif kind == 6:
+        elif kind == 7:
             word_back(re, im, lr, li, size, flip, select, weights, index)
         else:
             p[:] = 0
@@ -468,9 +477,9 @@ def spread_words(outer, tables, output, gw, weights, n_lanes):
     """Spread the gradients of the words of one row over the lanes."""
     for t in range(len(tables.ops)):
         kind, first, count, index = tables.ops[t]
-        if kind >= 6:
+        if kind >= 7:
             for k in range(count):
-                word = index if kind == 6 else output.diagonal[k]
+                word = index if kind == 7 else output.diagonal[k]
                 for lane in range(n_lanes):
                     weights[word * n_lanes + lane] = gw[word] * sign_of(tables.masks[first + k], lane, outer)
 
@@ -480,9 +489,9 @@ def sum_words(outer, tables, output, values, sums, n_lanes):
     """Add up the values of the words over the lanes."""
     for t in range(len(tables.ops)):
         kind, first, count, index = tables.ops[t]
-        if kind >= 6:
+        if kind >= 7:
             for k in range(count):
-                word = index if kind == 6 else output.diagonal[k]
+                word = index if kind == 7 else output.diagonal[k]
                 for lane in range(n_lanes):
                     sums[word] += values[word * n_lanes + lane] * sign_of(tables.masks[first + k], lane, outer)
 

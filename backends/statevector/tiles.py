@@ -20,7 +20,7 @@ import numpy as np
 from backends.statevector.fusion import Fused, FusedProgram, Mask, commute, odd
 
 #: Numbers of the kinds of operations in a table; turns are split by their letters.
-KINDS = {"XYZ": 0, "X": 1, "Y": 2, "Z": 3, "sign": 4, "dense": 5, "word": 6, "diagonal": 7}
+KINDS = {"XYZ": 0, "X": 1, "Y": 2, "Z": 3, "sign": 4, "controlled": 5, "dense": 6, "word": 7, "diagonal": 8}
 
 _LOOK_AHEAD = 512
 
@@ -32,7 +32,7 @@ class Segment:
     Parameters
     ----------
     ops : ndarray of int64, shape (n_ops, 4)
-        Kind; first row of its masks; number of masks; number of its turns' coefficients, matrix or word.
+        Kind; first row of its masks; number of masks; the operation's own index.
     masks : ndarray of int64, shape (n_masks, 4)
         Flip and select in local coordinates; lanes that the mask selects, as bits; select in outer coordinates.
     local, lanes, outer : ndarray of int64
@@ -67,12 +67,13 @@ def split(program: FusedProgram, n_lanes: int, n_local: int) -> tuple[Segment, .
         The most dimensions of a tile; at least as many as any operation flips.
     """
     n_lane_bits, bits = n_lanes.bit_length() - 1, range(program.n_qubits)
+    low = [1 << b for b in range(n_lane_bits)]
     size = min(n_local, program.n_qubits - n_lane_bits)
     segments: list[Segment] = []
     rest = list(program.ops)
     while rest or not segments:
-        taken, rest, span = _take(rest, size)
-        local, lanes = _local_and_lanes(span, size, n_lane_bits)
+        taken, rest, span = _take(rest, size, low)
+        local, lanes = _local_and_lanes(span, size, low)
         local += _extend(local + lanes, reversed(bits), size - len(local))
         lanes += _extend(local + lanes, bits, n_lane_bits - len(lanes))
         outer = _extend(local + lanes, bits, program.n_qubits - size - n_lane_bits)
@@ -80,32 +81,38 @@ def split(program: FusedProgram, n_lanes: int, n_local: int) -> tuple[Segment, .
     return tuple(segments)
 
 
-def _local_and_lanes(span: list[int], size: int, n_lane_bits: int) -> tuple[list[int], list[int]]:
+def _local_and_lanes(span: list[int], size: int, low: list[int]) -> tuple[list[int], list[int]]:
     """Keep the lowest bits, neighbours in memory, together: as lanes if no flip needs them, else as local ones."""
-    low = [1 << b for b in range(n_lane_bits)]
-    if not any(vector & (2**n_lane_bits - 1) for vector in span):
-        return span, low
+    if not any(vector & sum(low) for vector in span):
+        return span, list(low)
     wider = reduced(span + low)
     return (wider, []) if len(wider) <= size else (span, [])
 
 
 def fits(program: FusedProgram, n_lanes: int, n_local: int) -> bool:
     """Whether every operation can be local to a tile of :func:`split`."""
-    size = min(n_local, program.n_qubits - n_lanes.bit_length() + 1)
-    return all(len(op.masks) <= size for op in program.ops if op.kind != "diagonal") and size > 0
+    n_lane_bits = n_lanes.bit_length() - 1
+    size = min(n_local, program.n_qubits - n_lane_bits)
+    least = max((len(op.masks) for op in program.ops if op.kind != "diagonal"), default=1)
+    return size >= least + (n_lane_bits if size >= 2 * n_lane_bits else 0)
 
 
-def _take(ops: list[Fused], size: int) -> tuple[list[Fused], list[Fused], list[int]]:
-    """Take every operation that may come next and whose flips fit; return taken, rest and the span of the flips."""
+def _take(ops: list[Fused], size: int, low: list[int]) -> tuple[list[Fused], list[Fused], list[int]]:
+    """Take every operation that may come next and whose flips fit; return taken, rest and the span of the flips.
+
+    Flips that touch the lowest bits take all of them along, if there is room for that: see :func:`_local_and_lanes`.
+    """
     taken: list[Fused] = []
     rest: list[Fused] = []
     late: list[Mask] = []
     span: list[int] = []
+    roomy = size >= 2 * len(low)
     for number, op in enumerate(ops):
         if len(rest) > _LOOK_AHEAD:
             return taken, rest + ops[number:], span
-        words = op.words
-        grown = span if all(_inside(flip, span) for flip in op.flips) else reduced(span + op.flips)
+        words, flips = op.words, op.flips
+        together = low if roomy and any(flip & sum(low) for flip in flips) else []
+        grown = span if all(_inside(flip, span) for flip in flips) else reduced(span + flips + together)
         if len(grown) > size or not commute(words, late):
             rest.append(op)
             late += words
