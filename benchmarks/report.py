@@ -11,6 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from benchmarks import timing
+
 PACKAGES = ("hybridqml", "torch", "numpy", "numba", "llvmlite")
 SEED = 0
 
@@ -26,7 +28,7 @@ def environment() -> dict[str, str]:
     return {
         "date": time.strftime("%Y-%m-%d"),
         "cpu": _cpu(),
-        "cores": str(len(os.sched_getaffinity(0))),
+        "cores": str(timing.cores()),
         "load before": f"{os.getloadavg()[0]:.1f}",
         "system": platform.platform(),
         "python": platform.python_version(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -9,6 +10,11 @@ from typing import Any
 
 #: Between two turns, so that threads which still spin after their work have gone to sleep (up to 0.2 s in OpenMP).
 PAUSE = 0.25
+
+
+def cores() -> int:
+    """Return the number of cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def once(function: Callable[[], Any]) -> tuple[float, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import mindquantum as mq
@@ -12,13 +11,14 @@ from mindquantum.core.gates import RX, RY, RZ, X
 from mindquantum.core.operators import Hamiltonian, QubitOperator
 from mindquantum.simulator import Simulator
 
+from benchmarks.timing import cores
 from benchmarks.workloads import Workload
 
 GATES = {"RX": RX, "RY": RY, "RZ": RZ}
 
 
 def threads() -> int:
-    return len(os.sched_getaffinity(0))
+    return cores()
 
 
 def prepare(

@@ -8,11 +8,12 @@ import numpy as np
 
 from benchmarks.adapters._torch import Step
 from benchmarks.adapters.pennylane_default import torch_layer
+from benchmarks.timing import cores
 from benchmarks.workloads import Workload
 
 
 def threads() -> int:
-    return int(os.environ.get("OMP_NUM_THREADS", 0)) or len(os.sched_getaffinity(0))
+    return int(os.environ.get("OMP_NUM_THREADS", 0)) or cores()
 
 
 def prepare(workload: Workload, x: np.ndarray, w: np.ndarray, device: str = "cpu") -> Step:

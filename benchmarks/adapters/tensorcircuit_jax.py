@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -12,11 +11,12 @@ import numpy as np
 import tensorcircuit as tc
 
 from benchmarks.adapters.tensorcircuit_torch import state
+from benchmarks.timing import cores
 from benchmarks.workloads import Workload
 
 
 def threads() -> int:
-    return len(os.sched_getaffinity(0))  # XLA takes all it may run on
+    return cores()  # XLA takes all it may run on
 
 
 def prepare(workload: Workload, x: np.ndarray, w: np.ndarray, device: str = "cpu") -> Callable[[], tuple[Any, ...]]:
