@@ -81,7 +81,7 @@ class Fused:
     @property
     def words(self) -> list[Mask]:
         """Pauli words that generate the operation: who commutes with them commutes with it."""
-        if self.kind == "dense" or self.kind == "controlled" and self.index:
+        if self.kind == "dense" or (self.kind == "controlled" and self.index):
             return [word for flip, select in self.masks for word in ((flip, 0), (0, select))]
         if self.kind == "controlled":
             return [(self.masks[0][0], 0), *self.masks[1:]]

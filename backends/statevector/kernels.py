@@ -7,6 +7,7 @@ and adds up Im <lambda|P|psi> for the letters P that the rotation has, which is 
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
 from backends.statevector.lanes import exchange, load, odd, store, zeros
@@ -232,31 +233,53 @@ def control_parts(parts, masks, first, count, outer, hadamard, n_lanes):
 
 @njit(nogil=True, error_model="numpy")
 def dense(re, im, size, masks, first, count, matrix, block):
-    """Multiply the 2**count amplitudes of every group by a matrix, (2, dim, dim, lanes) flat; ``block`` is scratch."""
-    dim = 1 << count
+    """Multiply the 2**count amplitudes of every group by a matrix, (dim, dim, 2, lanes) flat; ``block`` is scratch."""
     pivots = pivot_bits(masks, first, count)
-    for j in range(size >> count):
-        base = j
-        for m in range(count):
-            low = (1 << pivots[m]) - 1
-            base = ((base & ~low) << 1) | (base & low)
-        for m in range(count):
-            if odd(base & masks[first + m, 1]):
-                base ^= masks[first + m, 0]
+    offsets = np.array([member(0, x, masks, first, count) for x in range(1 << count)])
+    if count == 2:  # numbers known to the compiler make short loops vanish
+        dense_groups(re, im, size >> 2, 4, masks, first, pivots, offsets, matrix, block)
+    elif count == 3:
+        dense_groups(re, im, size >> 3, 8, masks, first, pivots, offsets, matrix, block)
+    else:
+        dense_groups(re, im, size >> count, 1 << count, masks, first, pivots, offsets, matrix, block)
+
+
+@njit(nogil=True, error_model="numpy", inline="always")
+def dense_groups(re, im, n_groups, dim, masks, first, pivots, offsets, matrix, block):
+    """Multiply every group of amplitudes, two rows of the matrix at a time."""
+    for j in range(n_groups):
+        base = group(j, pivots, masks, first)
         for x in range(dim):
-            i = member(base, x, masks, first, count)
-            store(block, 2 * x, load(re, i))
-            store(block, 2 * x + 1, load(im, i))
-        for y in range(dim):
-            r, m = zeros(re), zeros(re)
+            store(block, 2 * x, load(re, base ^ offsets[x]))
+            store(block, 2 * x + 1, load(im, base ^ offsets[x]))
+        for y in range(0, dim, 2):
+            r0, i0, r1, i1 = zeros(re), zeros(re), zeros(re), zeros(re)
             for x in range(dim):
-                u, w = load(matrix, y * dim + x), load(matrix, (dim + y) * dim + x)
+                at = 2 * (y * dim + x)
                 p, q = load(block, 2 * x), load(block, 2 * x + 1)
-                r = r + u * p - w * q
-                m = m + u * q + w * p
-            i = member(base, y, masks, first, count)
-            store(re, i, r)
-            store(im, i, m)
+                u, w = load(matrix, at), load(matrix, at + 1)
+                r0 = r0 + u * p - w * q
+                i0 = i0 + u * q + w * p
+                u, w = load(matrix, at + 2 * dim), load(matrix, at + 2 * dim + 1)
+                r1 = r1 + u * p - w * q
+                i1 = i1 + u * q + w * p
+            store(re, base ^ offsets[y], r0)
+            store(im, base ^ offsets[y], i0)
+            store(re, base ^ offsets[y + 1], r1)
+            store(im, base ^ offsets[y + 1], i1)
+
+
+@njit(nogil=True, error_model="numpy")
+def group(j, pivots, masks, first):
+    """Return the amplitude of the j-th group that no mask selects."""
+    for pivot in pivots:
+        low = (1 << pivot) - 1
+        j = ((j & ~low) << 1) | (j & low)
+    base = j
+    for m in range(len(pivots)):
+        if odd(j & masks[first + m, 1]):
+            base ^= masks[first + m, 0]
+    return base
 
 
 @njit(nogil=True, error_model="numpy")
@@ -297,9 +320,9 @@ def lane_matrix(lane_entries, entries, at, adjoint, masks, first, count, outer, 
         for y in range(dim):
             for x in range(dim):
                 source = at + (((x ^ turned) * dim + (y ^ turned)) if adjoint else ((y ^ turned) * dim + (x ^ turned)))
-                lane_entries[(y * dim + x) * n_lanes + lane] = entries[0, source]
-                imaginary = -entries[1, source] if adjoint else entries[1, source]
-                lane_entries[((dim + y) * dim + x) * n_lanes + lane] = imaginary
+                at_lane = 2 * (y * dim + x) * n_lanes + lane
+                lane_entries[at_lane] = entries[0, source]
+                lane_entries[at_lane + n_lanes] = -entries[1, source] if adjoint else entries[1, source]
 
 
 @njit(nogil=True, error_model="numpy")

@@ -8,11 +8,13 @@ they are shorter. Since nothing is left for the compiler to vectorise, it need n
 from __future__ import annotations
 
 import operator
+import platform
 from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
@@ -95,6 +97,44 @@ def _blocks(builder: Any, rows: Any, width: int, shift: int) -> Any:
     n, index = rows[0].type.count, ir.IntType(32)
     chosen = [n + k - width + shift if k & width else k + shift for k in range(n)]
     return builder.shuffle_vector(*rows, ir.Constant(ir.VectorType(index, n), chosen))
+
+
+@intrinsic
+def flush_subnormals(typing_context: Any) -> Any:
+    """Make this thread take numbers under 1e-38 for 0, which some processors compute 100 times slower.
+
+    Returns what :func:`restore_subnormals` needs. Nothing happens on processors other than x86.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        state = ir.IntType(32)
+        slot = cgutils.alloca_once_value(builder, ir.Constant(state, 0))
+        _control(builder, "stmxcsr", slot)
+        before = builder.load(slot)
+        builder.store(builder.or_(before, ir.Constant(state, 0x8040)), slot)
+        _control(builder, "ldmxcsr", slot)
+        return before
+
+    return types.int32(), generate
+
+
+@intrinsic
+def restore_subnormals(typing_context: Any, before: Any) -> Any:
+    """Undo :func:`flush_subnormals`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _control(builder, "ldmxcsr", cgutils.alloca_once_value(builder, arguments[0]))
+        return context.get_dummy_value()
+
+    return types.void(types.int32), generate
+
+
+def _control(builder: Any, instruction: str, slot: Any) -> None:
+    """Exchange the control register of vector arithmetic with a place in memory."""
+    if platform.machine() in ("x86_64", "AMD64"):
+        pointer = builder.bitcast(slot, ir.IntType(8).as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type])
+        builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.sse.{instruction}"), [pointer])
 
 
 @intrinsic

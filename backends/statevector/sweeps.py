@@ -34,7 +34,7 @@ from backends.statevector.kernels import (
     word_back,
     word_value,
 )
-from backends.statevector.lanes import load, odd, spread, store, zeros
+from backends.statevector.lanes import flush_subnormals, load, odd, restore_subnormals, spread, store, zeros
 
 
 class Slots(NamedTuple):
@@ -565,6 +565,7 @@ def forward(
     re_room, im_room, p = aligned(room, y), aligned(room, y), aligned(max(length, y.shape[1] * n_lanes), y)
     own, values = aligned(4 * n_rotations * n_lanes, y), aligned(output.n_words * n_lanes, y)
     scratch, bad = aligned(matrices.widest, y), aligned(n_lanes, y)
+    before = flush_subnormals()
     for task in range(first, last):
         row, outer, base = task // n_outer, task % n_outer, (task // n_outer) * length * n_outer
         re, im = (re_room, im_room) if room else (sr[base : base + length], si[base : base + length])
@@ -584,6 +585,7 @@ def forward(
             sum_words(outer, tables, output, values, sums[row, outer], n_lanes)
             write_tile(sr, base, tables, outer, re)
             write_tile(si, base, tables, outer, im)
+    restore_subnormals(before)
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
@@ -604,6 +606,7 @@ def backward(
     p, own = aligned(max(length, gy.shape[1] * n_lanes), gy), aligned(4 * n_rotations * n_lanes, gy)
     slopes, weights = aligned(3 * n_rotations * n_lanes, gy), aligned(output.n_words * n_lanes, gy)
     scratch, partial = aligned(matrices.widest, gy), aligned(shared.shape[1] * n_lanes, gy)
+    before = flush_subnormals()
     for task in range(first, last):
         row, outer, base = task // n_outer, task % n_outer, (task // n_outer) * length * n_outer
         if leading and outer:
@@ -632,6 +635,7 @@ def backward(
                 write_tile(ti, base, tables, outer, im)
                 write_tile(lr, base, tables, outer, pr)
                 write_tile(li, base, tables, outer, pi)
+    restore_subnormals(before)
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
