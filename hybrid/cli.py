@@ -84,7 +84,8 @@ def compare(
             scheduler=scheduler,
             command=shlex.join(["qml", *sys.argv[1:]]),
         )
-    _report(_train(planned))
+    with _kept(planned):
+        _report(_train(planned))
 
 
 @app.command("models")
@@ -144,6 +145,12 @@ def _train(plan: Plan) -> Comparison:
         raise Stop(f"Interrupted: {kept}; {_AGAIN}.", 130) from None
     except FloatingPointError as error:
         raise Stop(error, 1) from error
+
+
+@contextmanager
+def _kept(plan: Plan) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise Stop(f"{str(error).rstrip('.')}. What is finished is kept in {plan.out}; {_AGAIN}.", 1) from error
 

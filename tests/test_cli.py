@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -317,6 +318,34 @@ def test_a_damaged_record_is_one_line(tmp_path, run):
     assert (code, stdout, len(stderr.splitlines())) == (2, "", 1)
     assert stderr.startswith(f"qml: {victim} is not the record of a finished unit")
     assert len(victim.read_bytes()) == 50
+
+
+@pytest.mark.parametrize("name", ["report.md", "report.html", "accuracy.png"])
+def test_a_folder_in_the_place_of_a_report_is_one_line(name, tmp_path, run):
+    (tmp_path / name).mkdir()
+    code, _, stderr = run("compare", "iris", *ONE_MODEL, "--out", str(tmp_path))
+    kept = f"What is finished is kept in {tmp_path}; the same command goes on where it was."
+    assert code == 1 and len(content(tmp_path)) == N_UNITS
+    assert stderr.splitlines()[N_UNITS:] == [
+        f"qml: Cannot write {tmp_path / name} (Is a directory): make room for it. {kept}"
+    ]
+    assert not list(tmp_path.glob(".*.tmp"))
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_full_disk_is_one_line(finished, tmp_path, run):
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    command = ["compare", "iris", *ONE_MODEL, "--out", str(tmp_path)]
+    if finished:
+        run(*command)
+    run.setattr(os, "fsync", full)
+    code, _, stderr = run(*command)
+    file = re.escape(str(tmp_path)) + ("/accuracy.png" if finished else r"/units/\w+\.json")
+    kept = f"What is finished is kept in {re.escape(str(tmp_path))}; the same command goes on where it was."
+    assert code == 1
+    assert re.fullmatch(rf"qml: Cannot write {file} \(No space left on device\): make room for it\. {kept}\n", stderr)
 
 
 def test_a_scheduler_that_does_not_answer_is_one_line(tmp_path, run):
