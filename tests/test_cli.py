@@ -13,6 +13,7 @@ import tomllib
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hybrid import __main__ as entry
@@ -298,6 +299,13 @@ def test_wrong_input_in_a_process_of_its_own(tmp_path):
     done = qml("compare", "no-such-data", cwd=tmp_path)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_broken_data_file_is_one_line(tmp_path, run):
+    path = tmp_path / "tiny.npz"
+    np.savez(path, x_train=np.zeros((4, 2)), y_train=[0, 1, 0, 1], class_names="cat, dog")
+    message = "qml: tiny has class_names of shape (): expected a list of one name per class.\n"
+    assert run("compare", str(path)) == (2, "", message)
 
 
 def test_a_loss_that_is_not_finite_is_one_line(tmp_path, run):
