@@ -337,12 +337,12 @@ def _labels(name: str, y: Any, n: int) -> Array:
     y = np.asarray(y)
     if y.shape not in ((n,), (n, 1)):
         raise ValueError(f"{name} has labels of shape {y.shape} for {n} samples: expected one class per sample.")
-    if y.dtype.kind == "f" and not np.isfinite(y).all():
-        raise ValueError(f"{name} has NaN or infinite labels: remove the samples without a class.")
     if y.dtype.kind not in "biufSU" and not all(isinstance(label, str) for label in y.flat):
         raise ValueError(
             f"{name} has labels of type {y.dtype}: expected numbers or text; remove the samples without a class."
         )
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        raise ValueError(f"{name} has NaN or infinite labels: remove the samples without a class.")
     return y.reshape(n)
 
 
