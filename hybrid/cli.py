@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import shlex
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,7 +84,8 @@ def compare(
             scheduler=scheduler,
             command=shlex.join(["qml", *sys.argv[1:]]),
         )
-    _report(_train(planned))
+    with _kept(planned):
+        _report(_train(planned))
 
 
 @app.command("models")
@@ -105,11 +107,9 @@ def list_data() -> None:
 
 
 def main() -> None:
-    """Run the command line: wrong input is one line on stderr and exit code 2, Ctrl-C is exit code 130."""
+    """Run the command line: wrong input is one line on stderr and exit code 2."""
     try:
         code = app(standalone_mode=False) or 0
-        if code == 130:
-            raise Stop(f"Interrupted; {_AGAIN}.", code)
     except Stop as stop:
         print(f"qml: {stop}", file=sys.stderr)
         code = stop.code
@@ -138,14 +138,33 @@ def _train(plan: Plan) -> Comparison:
     from hybrid.compare import n_finished, run
 
     try:
-        return run(plan)
+        with _interrupts():
+            return run(plan)
     except KeyboardInterrupt:
         kept = f"{n_finished(plan)} of {len(plan.units)} trainings are kept in {plan.out}"
         raise Stop(f"Interrupted: {kept}; {_AGAIN}.", 130) from None
     except FloatingPointError as error:
         raise Stop(error, 1) from error
+
+
+@contextmanager
+def _kept(plan: Plan) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise Stop(f"{str(error).rstrip('.')}. What is finished is kept in {plan.out}; {_AGAIN}.", 1) from error
+
+
+@contextmanager
+def _interrupts() -> Iterator[None]:
+    """Let Ctrl-C be an exception, so that what runs can be stopped and counted."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _report(comparison: Comparison) -> None:

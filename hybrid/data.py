@@ -124,6 +124,8 @@ def load(name: str | Path, folder: str | Path | None = None) -> Dataset:
     ------
     ValueError
         If the name is unknown, files are missing or broken, or the data are empty, not numeric or not finite.
+    OSError
+        If a file cannot be read.
     """
     name = str(name)
     if name in SKLEARN:
@@ -242,17 +244,24 @@ def _read_npz(path: Path) -> Mapping[str, Array]:
         raise _unreadable(path, "not a complete zip archive")
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        if "allow_pickle" not in str(error):
+            return {key: _array(archive[key]) for key in archive.files}
+    except Exception as error:  # on damaged bytes zipfile and NumPy raise errors of almost any kind
+        if "Object arrays" not in str(error):
             raise _unreadable(path, error) from error
         raise ValueError(
             f"{path} holds an array of Python objects, which is never unpickled: save plain numeric arrays instead."
         ) from error
 
 
+def _array(content: Any) -> Array:
+    array = np.asarray(content)
+    if array.dtype.kind == "U":
+        "".join(array.flat).encode()  # raises an error where damaged bytes are not text
+    return array
+
+
 def _unreadable(path: Path, why: object) -> ValueError:
-    return ValueError(f"{path} is not a readable .npz file ({why}): download it again.")
+    return ValueError(f"{path} is not a readable .npz file ({' '.join(str(why).split())}): download it again.")
 
 
 def _from_idx(folder: Path) -> Dataset:
@@ -272,8 +281,9 @@ def _idx_file(folder: Path, kind: str, *parts: str) -> Path | None:
 
 
 def _read_idx(path: Path) -> Array:
+    content = path.read_bytes()
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        content = gzip.decompress(content) if path.suffix == ".gz" else content
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} is not a complete gzip file ({error}): download it again.") from error
     dtype, n_dims = _IDX_DTYPES.get(content[2] if len(content) > 3 else -1), content[3] if len(content) > 3 else 0
@@ -316,7 +326,7 @@ def _dataset(
         np.searchsorted(classes, labels),
         X_test,
         y_test,
-        _class_names(class_names, classes),
+        _class_names(name, class_names, classes),
         tuple(X.shape[1:]) if X.ndim > 2 else None,
     )
 
@@ -340,6 +350,10 @@ def _labels(name: str, y: Any, n: int) -> Array:
     y = np.asarray(y)
     if y.shape not in ((n,), (n, 1)):
         raise ValueError(f"{name} has labels of shape {y.shape} for {n} samples: expected one class per sample.")
+    if y.dtype.kind not in "biufSU" and not all(isinstance(label, str) for label in y.flat):
+        raise ValueError(
+            f"{name} has labels of type {y.dtype}: expected numbers or text; remove the samples without a class."
+        )
     if y.dtype.kind == "f" and not np.isfinite(y).all():
         raise ValueError(f"{name} has NaN or infinite labels: remove the samples without a class.")
     if y.dtype.kind == "f" and (y % 1 != 0).any() and len(np.unique(y)) > min(20, n // 2):
@@ -365,6 +379,8 @@ def _test_part(name: str, X: Any, y: Any, shape: tuple[int, ...], classes: Array
     return features, np.searchsorted(classes, labels)
 
 
-def _class_names(names: Any, classes: Array) -> tuple[str, ...]:
+def _class_names(name: str, names: Any, classes: Array) -> tuple[str, ...]:
+    if names is not None and np.ndim(names) != 1:
+        raise ValueError(f"{name} has class_names of shape {np.shape(names)}: expected a list of one name per class.")
     use = classes if names is None or len(names) != len(classes) else names
-    return tuple(str(name) for name in use)
+    return tuple(str(each) for each in use)

@@ -122,7 +122,13 @@ def read(out: Path, unit: Unit) -> Record:
 
 
 def write_atomically(file: Path, content: bytes) -> None:
-    """Write a whole file or nothing: into a neighbour first, which then takes its place."""
+    """Write a whole file or nothing: into a neighbour first, which then takes its place.
+
+    Raises
+    ------
+    OSError
+        Naming the file, which is as it was.
+    """
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as stream:
@@ -130,6 +136,8 @@ def write_atomically(file: Path, content: bytes) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, file)
+    except OSError as error:
+        raise OSError(f"Cannot write {file} ({error.strerror or error}): make room for it.") from error
     finally:
         temporary.unlink(missing_ok=True)
 

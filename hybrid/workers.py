@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import re
 import signal
@@ -10,7 +11,9 @@ import threading
 import time
 import warnings
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import BrokenExecutor, CancelledError
+from contextlib import ExitStack, contextmanager, nullcontext
+from multiprocessing import resource_tracker
 from typing import Any
 
 import joblib
@@ -37,17 +40,14 @@ def results(
     Raises
     ------
     OSError
-        If the scheduler does not answer.
+        If the scheduler does not answer, or workers are lost.
     """
-    with _pool(n_jobs, scheduler, shared) as parallel:
-        found = parallel(calls)
-        try:
-            for result in found:  # noqa: UP028 ("yield from" would close it before the warnings are silenced)
-                yield result
-        finally:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # joblib warns of cancelled tasks: they are meant to be
-                found.close()
+    spawns = scheduler is None and n_jobs > 1
+    with _lost(scheduler), _pool(n_jobs, scheduler, shared) as parallel, ExitStack() as stack:
+        with _unheard() if spawns else nullcontext():
+            found = stack.enter_context(_closing(parallel(calls)))
+        for result in found:  # noqa: UP028 ("yield from" would close it before the warnings are silenced)
+            yield result
 
 
 def check_scheduler(address: str) -> None:
@@ -72,16 +72,74 @@ def _pool(n_jobs: int, scheduler: str | None, shared: Any) -> Iterator[joblib.Pa
         with joblib.parallel_config("loky", initializer=_follow, initargs=(os.getpid(),)):
             yield joblib.Parallel(**settings)
     else:
+        distributed = _distributed()
         with (
-            _distributed().Client(scheduler, set_as_default=False, timeout=10) as client,
+            _quiet(logging.getLogger("distributed.client")),  # which logs the traceback of what _lost says
+            distributed.Client(scheduler, set_as_default=False, timeout=10) as client,
             joblib.parallel_config("dask", client=client, scatter=[shared]),
         ):
             yield joblib.Parallel(**settings)
 
 
+@contextmanager
+def _lost(scheduler: str | None) -> Iterator[None]:
+    """Say in one line that workers were lost."""
+    try:
+        yield
+    except BrokenExecutor as error:
+        raise ChildProcessError(
+            "A worker process died, killed or out of memory: if it happens again, use fewer jobs (--jobs)."
+        ) from error
+    except CancelledError as error:
+        raise ConnectionError(
+            f"The Dask cluster at {scheduler} has lost its scheduler or a worker: see that they run."
+        ) from error
+
+
+@contextmanager
+def _quiet(logger: logging.Logger) -> Iterator[None]:
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextmanager
+def _closing(found: Generator[Any, None, None]) -> Iterator[Generator[Any, None, None]]:
+    """Close it at the end without a word: joblib warns of cancelled tasks, but they are meant to be."""
+    try:
+        yield found
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            found.close()
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Start processes that never hear Ctrl-C, which a terminal sends to all; here it is heard at the end.
+
+    Processes and threads inherit which signals are blocked, from their first instruction on.
+    """
+    resource_tracker.ensure_running()  # it unblocks Ctrl-C when it starts
+    heard: list[int] = []
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, lambda number, _: heard.append(number)) if main else None
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        if main:
+            signal.signal(signal.SIGINT, before)
+        for number in heard[:1]:
+            signal.raise_signal(number)
+
+
 def _follow(parent: int) -> None:
-    """Leave Ctrl-C, which a terminal sends to every process, to the main process; end when that one is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """End when the process that started this one is killed."""
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import linecache
 import subprocess
 import sys
 import warnings
 from functools import partial
 
 import numpy as np
-import psutil
 import pytest
 import torch
 import toy_model
@@ -359,24 +359,6 @@ def test_dask_that_is_not_installed(tmp_path, monkeypatch):
     with pytest.raises(ImportError, match=r"A Dask scheduler needs .* not installed: pip install 'hybridqml\[dask\]'"):
         compare(IRIS, TOY, out=tmp_path, scheduler="tcp://127.0.0.1:1", **QUICK)
     assert not list(tmp_path.iterdir())
-
-
-def test_workers_end_with_the_process_that_started_them(tmp_path):
-    code = (
-        "import os, time, joblib\n"
-        "from hybrid import workers\n"
-        "def sleep():\n    print(os.getpid(), flush=True); time.sleep(60)\n"
-        "list(workers.results([joblib.delayed(sleep)() for _ in range(2)], 2))\n"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    pids = [int(process.stdout.readline()) for _ in range(2)]
-    assert all(psutil.pid_exists(pid) for pid in pids)
-    process.kill()
-    process.communicate()
-    _, alive = psutil.wait_procs([psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)], timeout=10)
-    assert not [worker for worker in alive if worker.status() != psutil.STATUS_ZOMBIE]
 
 
 # --- progress ------------------------------------------------------------------------------------------------------

@@ -327,7 +327,7 @@ class Readouts(Dataset):
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded, use of fork:DeprecationWarning")
 def test_forked_workers_do_not_hang(layer):
     before = layer(features(4))  # threads and devices are live when the workers are forked
-    loader = DataLoader(Readouts(layer), batch_size=2, num_workers=2, multiprocessing_context="fork", timeout=60)
+    loader = DataLoader(Readouts(layer), batch_size=2, num_workers=2, multiprocessing_context="fork", timeout=600)
     assert close(torch.cat(list(loader)), before, 1e-12)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import struct
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +126,13 @@ def test_openml_is_fetched_by_scikit_learn(monkeypatch):
     assert asked == [("tiny", False)]
     assert (dataset.name, dataset.class_names) == ("tiny", ("a", "b"))
     np.testing.assert_array_equal(dataset.y, [0, 1] * 5)
+
+
+def test_openml_with_missing_labels(monkeypatch):
+    bunch = sklearn.utils.Bunch(data=np.zeros((3, 2)), target=np.array(["a", "b", None], dtype=object))
+    monkeypatch.setattr(sklearn.datasets, "fetch_openml", lambda name, **options: bunch)
+    with pytest.raises(ValueError, match=r"tiny has labels of type object: expected numbers or text; remove the samp"):
+        load("openml:tiny")
 
 
 def test_openml_out_of_reach(monkeypatch):
@@ -253,6 +261,90 @@ def test_npz_with_a_damaged_array(tmp_path):
         load(path)
 
 
+ARRAYS = {
+    "x_train": np.linspace(-1, 1, 24).reshape(12, 2),
+    "y_train": LABELS,
+    "class_names": np.array(["cat", "dog"]),
+}
+
+
+def damaged(rng, content):
+    """Change one to three bytes, and cut the end off one time in ten."""
+    content = bytearray(content)
+    for place in rng.integers(len(content), size=rng.integers(1, 4)):
+        content[place] = rng.integers(256)
+    return content[: rng.integers(len(content))] if rng.random() < 0.1 else content
+
+
+def is_a_dataset_or_one_line(path):
+    try:
+        return isinstance(load(path), Dataset)
+    except (ValueError, OSError) as error:
+        return len(str(error).splitlines()) == 1
+
+
+@pytest.mark.filterwarnings("ignore")  # as for a user, whom NumPy warns of some damages
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_a_damaged_npz_is_a_dataset_or_one_line(tmp_path, save):
+    rng, path = np.random.default_rng(0), tmp_path / "tiny.npz"
+    save(path, **ARRAYS)
+    whole = path.read_bytes()
+    for _ in range(200):
+        path.write_bytes(damaged(rng, whole))
+        assert is_a_dataset_or_one_line(path)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_damaged_arrays_in_a_sound_npz_are_a_dataset_or_one_line(tmp_path):
+    rng, path = np.random.default_rng(0), tmp_path / "tiny.npz"
+    with zipfile.ZipFile(npz(path, **ARRAYS)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    for name in list(members) * 50:
+        with zipfile.ZipFile(path, "w") as archive:
+            for other, content in members.items():
+                archive.writestr(other, bytes(damaged(rng, content)) if other == name else content)
+        assert is_a_dataset_or_one_line(path)
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_damaged_idx_files_are_a_dataset_or_one_line(tmp_path, compress):
+    rng, folder = np.random.default_rng(0), idx_folder(tmp_path / "tiny", compress)
+    for file in sorted(folder.iterdir()):
+        whole = file.read_bytes()
+        for _ in range(50):
+            file.write_bytes(damaged(rng, whole))
+            assert is_a_dataset_or_one_line(folder)
+        file.write_bytes(whole)
+
+
+def test_npz_of_a_zip_version_from_the_future(tmp_path):
+    path = npz(tmp_path / "future.npz", **ARRAYS)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + 6] = 99  # "version needed to extract" of the first entry in the directory
+    path.write_bytes(content)
+    with pytest.raises(
+        ValueError, match=r"future\.npz is not a readable \.npz file \(zip file version 9\.9\): download"
+    ):
+        load(path)
+
+
+def test_npz_whose_first_byte_is_damaged_is_not_taken_for_python_objects(tmp_path):
+    path = npz(tmp_path / "damaged.npz", **ARRAYS)
+    path.write_bytes(b"?" + path.read_bytes()[1:])
+    with pytest.raises(ValueError, match=r"damaged\.npz is not a readable \.npz file .*: download it again"):
+        load(path)
+
+
+def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    folder = idx_folder(tmp_path / "tiny", compress=True)
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(PermissionError, match=r"Permission denied: '.*train-images-idx3-ubyte\.gz'"):
+        load(folder)
+
+
 def test_truncated_npz(tmp_path):
     path = npz(tmp_path / "cut.npz", x_train=IMAGES, y_train=LABELS)
     path.write_bytes(path.read_bytes()[:300])
@@ -291,6 +383,11 @@ WITH_NAN = np.where(np.arange(24).reshape(12, 2) == 5, np.nan, 1.0)
         ),
         ({"x_train": IMAGES, "y_train": np.eye(12)}, r"labels of shape \(12, 12\) for 12 samples"),
         ({"x_train": IMAGES, "y_train": np.full(12, np.nan)}, r"tiny has NaN or infinite labels: remove the samples"),
+        ({"x_train": IMAGES, "y_train": LABELS.astype("V1")}, r"labels of type \|V1: expected numbers or text; remove"),
+        (
+            {"x_train": IMAGES, "y_train": LABELS, "class_names": "cat, dog"},
+            r"tiny has class_names of shape \(\): expected a list of one name per class",
+        ),
         ({"x_train": IMAGES, "y_train": LABELS * 0}, r"tiny has one class only, 0: a classifier needs"),
         (
             {"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES},

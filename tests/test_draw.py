@@ -128,10 +128,3 @@ def test_importing_the_drawing_loads_no_library():
     code = "import sys, qml.draw; print(sorted({'qiskit', 'matplotlib', 'pennylane'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def test_a_notebook_shows_a_figure_once(monkeypatch):
-    monkeypatch.setattr(matplotlib, "get_backend", lambda: "inline")
-    before = plt.get_fignums()
-    draw(Circuit(1, [RX(0.1, 0)]), "mpl")
-    assert plt.get_fignums() == before

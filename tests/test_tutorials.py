@@ -46,8 +46,9 @@ def execute(tmp_path, monkeypatch):
     def run(notebook):
         # Not by PYTHONWARNINGS: the kernel itself warns, of its event loop, where Python is newer.
         notebook.cells.insert(0, nbformat.v4.new_code_cell("import warnings; warnings.simplefilter('error')"))
-        settings = {"timeout": 120, "kernel_name": "python3", "resources": {"metadata": {"path": str(tmp_path)}}}
-        return nbclient.NotebookClient(notebook, **settings).execute()
+        limits = dict.fromkeys(("timeout", "startup_timeout", "iopub_timeout"), 600)  # seconds, for slow machines
+        resources = {"metadata": {"path": str(tmp_path)}}
+        return nbclient.NotebookClient(notebook, kernel_name="python3", resources=resources, **limits).execute()
 
     return run
 
