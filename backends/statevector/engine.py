@@ -10,6 +10,7 @@ on its way (adjoint differentiation, arXiv:2009.02823). Higher derivatives go th
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -33,10 +34,11 @@ from circuits import Circuit
 from circuits.observables import Readout
 
 #: Bits of a tile: small enough for the second cache of most processors.
-LOCAL_BITS = 10
+LOCAL_BITS = 11
 
-#: Lanes are samples up to so many qubits, amplitudes above; with few samples, amplitudes from FEW_QUBITS on.
-MANY_QUBITS, FEW_QUBITS = 12, 9
+#: Below the first number of qubits lanes are samples; from the second on, amplitudes; in between it is samples where
+#: they fill most lanes, and above the third where they are tiles enough for the cores, up to 8.
+FEW_QUBITS, MANY_QUBITS, SHARED_QUBITS = 9, 13, 10
 
 #: Amplitudes times operations that are worth a thread.
 WORTH_A_THREAD = 2**18
@@ -52,8 +54,8 @@ class Plan:
     turns: Turns
     output: Output
     matrices: Dense
-    samples: Tables
-    segments: tuple[Tables, ...]
+    samples: Tables | None  # of lanes that are samples
+    segments: tuple[Tables, ...]  # of lanes that are amplitudes
     prepare: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None  # all features of the angles; start amplitudes
     reference: Callable[[Tensor, Tensor], Tensor]  # the same on torch operations
     n_outputs: int
@@ -68,7 +70,9 @@ class Plan:
         if not self.segments or n_qubits < FEW_QUBITS:
             return True
         n_lanes = len(self.segments[0].lanes)
-        return n_qubits <= MANY_QUBITS and 2 * n_rows > n_lanes * -(-n_rows // n_lanes)
+        n_tiles = -(-n_rows // n_lanes)
+        enough = n_qubits <= SHARED_QUBITS or n_tiles >= min(os.cpu_count() or 1, 8)
+        return n_qubits < MANY_QUBITS and 2 * n_rows > n_lanes * n_tiles and enough
 
 
 class Run(Function):
@@ -131,31 +135,22 @@ def _bind(plan: Plan, x: Tensor, w: Tensor) -> _Call:
     n_lanes = 64 // x.element_size()
     n_tiles = -(-len(x) // n_lanes)
     x_, w_ = features.contiguous().numpy(), w.detach().contiguous().numpy()
-    rows, shared = (
-        x.new_empty(n_tiles * plan.slots.n_rows * n_lanes),
-        x.new_empty(len(plan.slots.starts) - 1 - plan.slots.n_rows),
-    )
-    work = len(x) * len(plan.slots.coefficients)
-    share(
-        sweeps.slot_values,
-        n_tiles,
-        _threads(8 * work),
-        x_,
-        w_,
-        len(x),
-        plan.slots,
-        n_lanes,
-        rows.numpy(),
-        shared.numpy(),
-    )
+    rows = x.new_empty(n_tiles * plan.slots.n_rows * n_lanes)
+    shared = x.new_empty(len(plan.slots.starts) - 1 - plan.slots.n_rows)
+    arrays = x_, w_, plan.slots, n_lanes, rows.numpy(), shared.numpy()
+    share(sweeps.slot_values, n_tiles, _slot_threads(plan, x_), *arrays)
     trig = Trig(*(function(t).numpy() for t in (rows, shared) for function in (torch.cos, torch.sin)))
-    n_threads = _threads(len(x) * (len(plan.samples.ops) << plan.program.n_qubits))
+    n_threads = _threads(len(x) * (len(plan.program.ops) << plan.program.n_qubits))
     return _Call(x_, w_, start.contiguous().numpy(), trig, n_lanes, n_tiles, n_threads)
 
 
 def _prepared(plan: Plan, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
     with torch.no_grad():
         return plan.prepare(x, w)  # type: ignore[misc]
+
+
+def _slot_threads(plan: Plan, x: np.ndarray) -> int:
+    return _threads(8 * len(x) * len(plan.slots.coefficients))
 
 
 def _threads(work: int) -> int:
@@ -191,7 +186,7 @@ def _forward_amplitudes(plan: Plan, call: _Call) -> tuple[Tensor, Any]:
     return torch.from_numpy(_outputs(plan, call, sums, sr, si)), (call, sr, si, coefficients)
 
 
-def _pass(function: Callable[..., None], plan: Plan, call: _Call, tables: Tables, leading: bool, *arrays: Any) -> None:
+def _pass(function: Callable[..., None], plan: Plan, call: _Call, tables: Any, leading: bool, *arrays: Any) -> None:
     """Run a pass over all tiles of a segment."""
     n_tasks = call.n_tiles if len(tables.lanes) == 1 else len(call.x) * len(tables.outer)
     tuples = tables, leading, plan.turns, plan.slots.n_rows, call.trig, plan.output, plan.matrices
@@ -220,23 +215,10 @@ def _backward(plan: Plan, x: Tensor, w: Tensor, grad: Tensor, kept: Any) -> tupl
     run = _backward_samples if len(kept) == 3 else _backward_amplitudes
     rows, shared, gs = run(plan, call, gy, *kept[1:])
     gx = grad.new_zeros(call.x.shape)
-    gw = grad.new_zeros(len(x) if call.w.shape[0] > 1 else call.n_tiles, call.w.shape[1])
-    work = len(x) * len(plan.slots.coefficients)
-    share(
-        sweeps.slot_slopes,
-        call.n_tiles,
-        _threads(8 * work),
-        rows,
-        shared,
-        call.x,
-        call.w,
-        len(x),
-        plan.slots,
-        call.n_lanes,
-        gx.numpy(),
-        gw.numpy(),
-    )
-    gw = gw if call.w.shape[0] > 1 else gw.sum(0, keepdim=True)
+    gw = grad.new_zeros(len(x) if len(w) > 1 else call.n_tiles, call.w.shape[1])
+    arrays = call.x, call.w, plan.slots, call.n_lanes, gx.numpy(), gw.numpy()
+    share(sweeps.slot_slopes, call.n_tiles, _slot_threads(plan, call.x), rows, shared, *arrays)
+    gw = gw if len(gw) == len(w) else gw.sum(0, keepdim=True)
     if plan.prepare is None:
         return gx, gw
     return _prepared_gradients(plan, x, w, gx, gw, torch.from_numpy(gs))
@@ -259,7 +241,7 @@ def _backward_samples(
     rows, gs = np.zeros_like(call.trig.row_cos), np.zeros_like(call.start)
     shared = np.zeros((call.n_tiles, len(call.trig.cos)), gy.dtype)
     flat, gw, sums = np.empty(0, gy.dtype), np.empty((0, 0), gy.dtype), np.empty((0, 0, 0, 0), gy.dtype)
-    arrays = flat, sr, si, flat, flat, gy, gw, sums, rows, gs, shared
+    arrays = flat, sr, si, flat, flat, flat, flat, gy, gw, sums, rows, gs, shared
     _pass(sweeps.backward, plan, call, plan.samples, False, *arrays)
     return rows, shared.sum(0), gs
 
@@ -268,10 +250,11 @@ def _backward_amplitudes(
     plan: Plan, call: _Call, gy: np.ndarray, sr: np.ndarray, si: np.ndarray, coefficients: np.ndarray
 ) -> tuple[np.ndarray, ...]:
     n_rows, n_rotations, n_outer = len(gy), len(plan.turns.starts) - 1, len(plan.segments[0].outer)
-    states = sr.copy(), si.copy(), np.zeros_like(sr), np.zeros_like(si)
+    states, slope = tuple(np.empty((2, len(sr)), gy.dtype)), tuple(np.zeros((2, len(sr)), gy.dtype))
+    source: tuple[np.ndarray, ...] = (sr, si)
     gw = np.zeros((n_rows, plan.output.n_words), gy.dtype)
     if len(plan.output.low):
-        share(sweeps.outcomes_back, n_rows, call.n_threads, plan.output, *states[:2], gy, *states[2:])
+        share(sweeps.outcomes_back, n_rows, call.n_threads, plan.output, sr, si, gy, *slope)
     for (column, word), coefficient in zip(plan.output.columns, plan.output.coefficients, strict=True):
         gw[:, word] += coefficient * gy[:, column]
     sums = np.zeros((n_rows, n_outer, n_rotations, 3), gy.dtype)
@@ -279,13 +262,15 @@ def _backward_amplitudes(
     shared = np.zeros((call.n_tiles, len(call.trig.cos)), gy.dtype)
     for number, tables in reversed(list(enumerate(plan.segments))):
         leading = number == 0 and not len(call.start)
-        _pass(sweeps.backward, plan, call, tables, leading, coefficients, *states, gy, gw, sums, rows, gs, shared)
+        arrays = coefficients, *source, *states, *slope, gy, gw, sums, rows, gs, shared
+        _pass(sweeps.backward, plan, call, tables, leading, *arrays)
+        source = states
     slopes = np.zeros((call.n_tiles * call.n_lanes, 3 * n_rotations), gy.dtype)
     slopes[:n_rows] = sums.sum(1).reshape(n_rows, -1)
     slopes = slopes.reshape(call.n_tiles, call.n_lanes, -1).transpose(0, 2, 1).ravel()
     share(sweeps.split_rows, call.n_tiles, 1, plan.turns, plan.slots.n_rows, call.trig, slopes, rows, shared)
     if len(gs):
-        gs[:] = 2 * states[2].reshape(n_rows, gs.shape[1], -1)[:, :, 0]
+        gs[:] = 2 * slope[0].reshape(n_rows, gs.shape[1], -1)[:, :, 0]
     return rows, shared.sum(0), gs
 
 
@@ -306,7 +291,7 @@ def make_plan(circuit: Circuit, observables: Readout, shared_weights: bool, torc
         _turns(program, numbers),
         _output(program, dtype),
         _matrices(program, dtype, n_lanes),
-        _tables(whole(program)),
+        _tables(whole(program)) if program.n_qubits < MANY_QUBITS or not several else None,
         tuple(_tables(segment) for segment in split(program, n_lanes, LOCAL_BITS)) if several else (),
         _prepare(circuit),
         partial(readouts, circuit, observables, "adjoint"),
@@ -316,13 +301,13 @@ def make_plan(circuit: Circuit, observables: Readout, shared_weights: bool, torc
 
 def _prepare(circuit: Circuit) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None:
     """Return what a circuit needs beside its own features: functions of them, amplitudes of its start state."""
-    angles, program = angle_map(circuit), compile_circuit(circuit)
-    if not angles.calls and not program.registers:
+    angles, starts = angle_map(circuit), any(op.gate.kind == "amplitudes" for op in circuit.ops)
+    if not angles.calls and not starts:
         return None
 
     def prepare(x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
         w = w.expand(len(x), -1)
-        start = register_state(program, angles(x, w)) if program.registers else x.new_empty(0, 1)
+        start = register_state(compile_circuit(circuit), angles(x, w)) if starts else x.new_empty(0, 1)
         return angles.values(x, w)[:, 1:], start
 
     return prepare
@@ -347,7 +332,7 @@ def _slots(circuit: Circuit, program: FusedProgram, shared_weights: bool, dtype:
         np.array(factors, np.int64).reshape(-1, width),
         sum(varies),
     )
-    return slots, [order.index(k) for k in range(len(order))]
+    return slots, np.argsort(order).tolist()
 
 
 def _turns(program: FusedProgram, numbers: list[int]) -> Turns:
@@ -363,19 +348,18 @@ def _turns(program: FusedProgram, numbers: list[int]) -> Turns:
 def _output(program: FusedProgram, dtype: np.dtype) -> Output:
     pairs = [(o, word, c) for o, column in enumerate(program.columns) for word, c in column]
     half = program.n_qubits // 2
+    sizes = ((0, 2**half), (half, 2 ** (program.n_qubits - half))) if program.outcomes else ((0, 0), (0, 0))
     low, high = (
-        np.array([_outcome(program.outcomes, i << shift) for i in range(size)], np.int64)
-        for shift, size in ((0, 2**half), (half, 2 ** (program.n_qubits - half)))
+        np.array([_outcome(program.outcomes, i << shift) for i in range(size)], np.int64) for shift, size in sizes
     )
-    empty = np.zeros(0, np.int64)
     return Output(
         len(program.words),
         np.array(program.diagonal, np.int64),
         np.array([(o, word) for o, word, _ in pairs], np.int64).reshape(-1, 2),
         np.array([c for _, _, c in pairs], dtype),
         np.array(program.constants, dtype),
-        low if program.outcomes else empty,
-        high if program.outcomes else empty,
+        low,
+        high,
     )
 
 
@@ -397,4 +381,4 @@ def _matrices(program: FusedProgram, dtype: np.dtype, n_lanes: int) -> Dense:
 
 
 def _tables(segment: Segment) -> Tables:
-    return Tables(segment.ops, segment.masks, segment.local, segment.lanes, segment.outer, segment.contiguous)
+    return Tables(segment.ops, segment.masks, segment.local, segment.lanes, segment.outer, segment.layout)

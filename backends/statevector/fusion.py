@@ -63,7 +63,8 @@ class Fused:
     @property
     def letters(self) -> str:
         """The letters of the turns, each once."""
-        return "".join(sorted({turn.letter for turn in self.turns}))
+        found = {turn.letter for turn in self.turns}
+        return "".join(letter for letter in "XYZ" if letter in found)
 
     @property
     def proper(self) -> bool:
@@ -181,16 +182,18 @@ def odd(mask: int) -> bool:
 
 def commute(ours: Sequence[Mask], theirs: Sequence[Mask]) -> bool:
     """Whether every Pauli word of the one commutes with every one of the other."""
-    return not any(odd(f & t) != odd(s & g) for f, s in ours for g, t in theirs)
+    return not any(((f & t).bit_count() + (s & g).bit_count()) % 2 for f, s in ours for g, t in theirs)
 
 
 def _seen(ops: list[Fused]) -> list[Fused]:
     """Leave out every gate that no readout sees: one that commutes with all that comes after it."""
     kept: list[Fused] = []
+    later: dict[Mask, None] = {}
     for op in reversed(ops):
         words = op.words
-        if op.kind in ("word", "diagonal") or not all(commute(words, later.words) for later in reversed(kept)):
+        if op.kind in ("word", "diagonal") or not commute(words, list(later)):
             kept.append(op)
+            later |= dict.fromkeys(words)
     return kept[::-1]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from numba import njit
 
-from backends.statevector.lanes import load, odd, store, zeros
+from backends.statevector.lanes import exchange, load, odd, store, zeros
 
 
 @njit(nogil=True, error_model="numpy")
@@ -339,3 +339,16 @@ def diagonal_back(re, im, lr, li, size, p):
         d = load(p, i)
         store(lr, i, load(lr, i) + d * load(re, i))
         store(li, i, load(li, i) + d * load(im, i))
+
+
+@njit(nogil=True, error_model="numpy")
+def transpose(tile, first, n_lanes):
+    """Transpose the square of as many rows as there are lanes, in place: blocks of 1, 2, 4, ... lanes in turn."""
+    step = 1
+    while step < n_lanes:
+        for j in range(n_lanes // 2):
+            i = first + (((j & -step) << 1) | (j & (step - 1)))
+            a, b = load(tile, i), load(tile, i + step)
+            store(tile, i, exchange(a, b, step, 0))
+            store(tile, i + step, exchange(a, b, step, 1))
+        step *= 2

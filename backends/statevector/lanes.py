@@ -76,6 +76,28 @@ def spread(typing_context: Any, array: Any, i: Any) -> Any:
 
 
 @intrinsic
+def exchange(typing_context: Any, a: Any, b: Any, step: Any, upper: Any) -> Any:
+    """Return the lower or upper row of the 2×2 blocks of ``step`` lanes of the rows a and b, transposed."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        rows, size, is_upper = arguments[:2], arguments[2], builder.trunc(arguments[3], ir.IntType(1))
+        found = rows[0]
+        for width in (1, 2, 4, 8)[: _register(a.dtype).count.bit_length() - 1]:
+            lower, higher = (_blocks(builder, rows, width, shift) for shift in (0, width))
+            same = builder.icmp_signed("==", size, ir.Constant(size.type, width))
+            found = builder.select(same, builder.select(is_upper, higher, lower), found)
+        return found
+
+    return a(a, b, step, upper), generate
+
+
+def _blocks(builder: Any, rows: Any, width: int, shift: int) -> Any:
+    n, index = rows[0].type.count, ir.IntType(32)
+    chosen = [n + k - width + shift if k & width else k + shift for k in range(n)]
+    return builder.shuffle_vector(*rows, ir.Constant(ir.VectorType(index, n), chosen))
+
+
+@intrinsic
 def odd(typing_context: Any, mask: Any) -> Any:
     """Return 1 where an integer has an odd number of ones, else 0."""
 

@@ -27,6 +27,7 @@ from backends.statevector.kernels import (
     phase_z_back,
     real_y,
     real_y_back,
+    transpose,
     walsh,
     word_back,
     word_value,
@@ -68,7 +69,7 @@ class Tables(NamedTuple):
     local: np.ndarray
     lanes: np.ndarray
     outer: np.ndarray
-    contiguous: bool
+    layout: int
 
 
 class Output(NamedTuple):
@@ -103,71 +104,75 @@ def aligned(n, like):
 
 
 @njit(nogil=True, error_model="numpy")
-def factor(x, w, row, f):
-    """Return a factor of a term: 1, a feature or a weight."""
-    if f == 0:
-        return x.dtype.type(1)
-    if f <= x.shape[1]:
-        return x[row, f - 1]
-    return w[row if w.shape[0] > 1 else 0, f - 1 - x.shape[1]]
-
-
-@njit(nogil=True, error_model="numpy", cache=True)
-def slot_values(first, last, x, w, n_samples, slots, n_lanes, rows, shared):
-    """Fill the slots of tiles first to last, and (with the first tile) the shared ones."""
-    for tile in range(first, last):
-        for slot in range(slots.n_rows):
-            for lane in range(n_lanes):
-                row = tile * n_lanes + lane
-                total = x.dtype.type(0)
-                if row < n_samples:
-                    for t in range(slots.starts[slot], slots.starts[slot + 1]):
-                        product = slots.coefficients[t]
-                        for f in slots.factors[t]:
-                            product *= factor(x, w, row, f)
-                        total += product
-                rows[(tile * slots.n_rows + slot) * n_lanes + lane] = total
-    if first == 0 < last:
-        for slot in range(slots.n_rows, len(slots.starts) - 1):
-            total = x.dtype.type(0)
-            for t in range(slots.starts[slot], slots.starts[slot + 1]):
-                product = slots.coefficients[t]
-                for f in slots.factors[t]:
-                    product *= factor(x, w, 0, f)
-                total += product
-            shared[slot - slots.n_rows] = total
+def times_factor(product, x, w, first_row, f):
+    """Multiply by a factor of a term, for as many rows as ``product`` has: 1, a feature or a weight."""
+    if 0 < f <= x.shape[1]:
+        for k in range(len(product)):
+            product[k] *= x[min(first_row + k, len(x) - 1), f - 1]
+    elif f > 0:
+        for k in range(len(product)):
+            product[k] *= w[min(first_row + k, len(w) - 1), f - 1 - x.shape[1]]
 
 
 @njit(nogil=True, error_model="numpy")
-def add_slopes(slope, slot, x, w, row, slots, gx, gw):
-    """Add the gradient of a slot to those of its features and weights."""
+def slot_value(slot, x, w, first_row, slots, product, total):
+    """Fill ``total`` with the values of a slot in consecutive rows; rows past the last are as the last."""
+    total[:] = 0
+    for t in range(slots.starts[slot], slots.starts[slot + 1]):
+        product[:] = slots.coefficients[t]
+        for f in slots.factors[t]:
+            times_factor(product, x, w, first_row, f)
+        total += product
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
+def slot_values(first, last, x, w, slots, n_lanes, rows, shared):
+    """Fill the slots of tiles first to last, and (with the first tile) the shared ones."""
+    product = np.empty(n_lanes, rows.dtype)
+    for tile in range(first, last):
+        for slot in range(slots.n_rows):
+            at = (tile * slots.n_rows + slot) * n_lanes
+            slot_value(slot, x, w, tile * n_lanes, slots, product, rows[at : at + n_lanes])
+    if first == 0 < last:
+        for k in range(len(shared)):
+            slot_value(slots.n_rows + k, x, w, 0, slots, product[:1], shared[k : k + 1])
+
+
+@njit(nogil=True, error_model="numpy")
+def slot_slope(slot, slope, x, w, first_row, slots, product, gx, gw):
+    """Add the gradient of a slot in consecutive rows to those of its features and weights."""
     for t in range(slots.starts[slot], slots.starts[slot + 1]):
         factors = slots.factors[t]
         for k in range(len(factors)):
             if factors[k] > 0:
-                product = slope * slots.coefficients[t]
+                product[:] = slope
+                product *= slots.coefficients[t]
                 for j in range(len(factors)):
                     if j != k:
-                        product *= factor(x, w, row, factors[j])
-                if factors[k] <= x.shape[1]:
-                    gx[factors[k] - 1] += product
+                        times_factor(product, x, w, first_row, factors[j])
+                column = factors[k] - 1
+                target = gx if column < x.shape[1] else gw
+                column -= 0 if column < x.shape[1] else x.shape[1]
+                if len(target) == 1:
+                    target[0, column] += product.sum()
                 else:
-                    gw[factors[k] - 1 - x.shape[1]] += product
+                    target[:, column] += product
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
-def slot_slopes(first, last, rows, shared, x, w, n_samples, slots, n_lanes, gx, gw):
+def slot_slopes(first, last, rows, shared, x, w, slots, n_lanes, gx, gw):
     """Turn gradients of slots into those of features (rows, n) and weights (tiles or rows, n)."""
+    room = np.empty(n_lanes, rows.dtype)
     for tile in range(first, last):
-        for lane in range(min(n_lanes, n_samples - tile * n_lanes)):
-            row = tile * n_lanes + lane
-            target = gw[row if w.shape[0] > 1 else tile]
-            for slot in range(slots.n_rows):
-                slope = rows[(tile * slots.n_rows + slot) * n_lanes + lane]
-                add_slopes(slope, slot, x, w, row, slots, gx[row], target)
+        row, n_here = tile * n_lanes, min(n_lanes, len(x) - tile * n_lanes)
+        target = gw[row : row + n_here] if len(w) > 1 else gw[tile : tile + 1]
+        for slot in range(slots.n_rows):
+            at = (tile * slots.n_rows + slot) * n_lanes
+            slope = rows[at : at + n_here]
+            slot_slope(slot, slope, x, w, row, slots, room[:n_here], gx[row : row + n_here], target)
     if first == 0 < last:
-        for slot in range(slots.n_rows, len(slots.starts) - 1):
-            add_slopes(shared[slot - slots.n_rows], slot, x, w, 0, slots, gx[0], gw[0])
+        for k in range(len(shared)):
+            slot_slope(slots.n_rows + k, shared[k : k + 1], x, w, 0, slots, room[:1], gx[:1], gw[:1])
 
 
 # --- rotations --------------------------------------------------------------------------------------------------------
@@ -500,27 +505,35 @@ def sum_slopes(outer, tables, slopes, sums, n_lanes):
 @njit(nogil=True, error_model="numpy")
 def read_tile(source, base, tables, outer, tile):
     """Copy a tile out of a state."""
-    n_lanes = len(tables.lanes)
-    for j in range(len(tables.local)):
-        at = tables.local[j] ^ tables.outer[outer]
-        if tables.contiguous:
-            store(tile, j, load(source, (base + at) // n_lanes))
+    n_lanes, start = len(tables.lanes), tables.outer[outer]
+    for first in range(0, len(tables.local), n_lanes if tables.layout == 1 else 1):
+        if tables.layout == 0:
+            store(tile, first, load(source, (base + (tables.local[first] ^ start)) // n_lanes))
+        elif tables.layout == 1:
+            for lane in range(n_lanes):
+                at = tables.local[first] ^ start ^ tables.lanes[lane]
+                store(tile, first + lane, load(source, (base + at) // n_lanes))
+            transpose(tile, first, n_lanes)
         else:
             for lane in range(n_lanes):
-                tile[j * n_lanes + lane] = source[base + (at ^ tables.lanes[lane])]
+                tile[first * n_lanes + lane] = source[base + (tables.local[first] ^ start ^ tables.lanes[lane])]
 
 
 @njit(nogil=True, error_model="numpy")
 def write_tile(target, base, tables, outer, tile):
-    """Copy a tile into a state."""
-    n_lanes = len(tables.lanes)
-    for j in range(len(tables.local)):
-        at = tables.local[j] ^ tables.outer[outer]
-        if tables.contiguous:
-            store(target, (base + at) // n_lanes, load(tile, j))
+    """Copy a tile into a state; what it holds is lost."""
+    n_lanes, start = len(tables.lanes), tables.outer[outer]
+    for first in range(0, len(tables.local), n_lanes if tables.layout == 1 else 1):
+        if tables.layout == 0:
+            store(target, (base + (tables.local[first] ^ start)) // n_lanes, load(tile, first))
+        elif tables.layout == 1:
+            transpose(tile, first, n_lanes)
+            for lane in range(n_lanes):
+                at = tables.local[first] ^ start ^ tables.lanes[lane]
+                store(target, (base + at) // n_lanes, load(tile, first + lane))
         else:
             for lane in range(n_lanes):
-                target[base + (at ^ tables.lanes[lane])] = tile[j * n_lanes + lane]
+                target[base + (tables.local[first] ^ start ^ tables.lanes[lane])] = tile[first * n_lanes + lane]
 
 
 # --- both -------------------------------------------------------------------------------------------------------------
@@ -567,14 +580,14 @@ def forward(
 @njit(nogil=True, error_model="numpy", cache=True)
 def backward(
     first, last, n_samples, tables, leading, turns, n_rows, trig, output, matrices, coefficients,
-    sr, si, lr, li, gy, gw, sums, rows, gs, shared
+    sr, si, tr, ti, lr, li, gy, gw, sums, rows, gs, shared
 ):  # fmt: skip
     """Run a segment backwards.
 
     Where lanes are samples, from the readouts' gradients gy to those of the slots, ``rows`` (tiles, n_rows, lanes) flat
-    and ``shared`` (tiles, n_shared), and of the start states, gs. Where lanes are amplitudes, psi (sr, si) and lambda
-    (lr, li) change in place, gw has the gradients of the words, and ``sums`` (rows, outer, n_rotations, 3) takes the
-    slopes of the rotations.
+    and ``shared`` (tiles, n_shared), and of the start states, gs. Where lanes are amplitudes, psi goes from (sr, si) to
+    (tr, ti), lambda (lr, li) changes in place, gw has the gradients of the words, and ``sums`` (rows, outer,
+    n_rotations, 3) takes the slopes of the rotations. Of the leading segment's states nothing is asked any more.
     """
     n_lanes, n_outer, by_samples = 64 // gy.itemsize, len(tables.outer), len(tables.lanes) == 1
     length, n_rotations = len(tables.local) * n_lanes, len(turns.starts) - 1
@@ -605,10 +618,11 @@ def backward(
             end_back(pr, task, n_samples, partial, gs, shared, n_lanes)
         else:
             sum_slopes(outer, tables, slopes, sums[row, outer], n_lanes)
-            write_tile(sr, base, tables, outer, re)
-            write_tile(si, base, tables, outer, im)
-            write_tile(lr, base, tables, outer, pr)
-            write_tile(li, base, tables, outer, pi)
+            if not leading:
+                write_tile(tr, base, tables, outer, re)
+                write_tile(ti, base, tables, outer, im)
+                write_tile(lr, base, tables, outer, pr)
+                write_tile(li, base, tables, outer, pi)
 
 
 @njit(nogil=True, error_model="numpy", cache=True)

@@ -20,17 +20,24 @@ _called: set[tuple[Any, ...]] = set()
 
 def share(function: Callable[..., None], n_tasks: int, n_threads: int, *arguments: Any) -> None:
     """Call ``function(first, last, *arguments)`` on ranges that cover all tasks, on up to so many threads."""
-    key = function, arguments[-1].dtype
-    if key not in _called:
-        with _patience():
-            function(0, 0, *arguments)  # compiled here, or read from the disk
-        _called.add(key)
-    n_parts = max(1, min(n_threads, n_tasks))
+    if (function, arguments[-1].dtype) not in _called:
+        _call_first(function, arguments)
+    if n_threads < 2 or n_tasks < 2:
+        function(0, n_tasks, *arguments)
+        return
+    n_parts = min(n_threads, n_tasks)
     bounds = [part * n_tasks // n_parts for part in range(n_parts + 1)]
     others = [_pool().submit(function, *pair, *arguments) for pair in itertools.pairwise(bounds[1:])]
-    function(bounds[0], bounds[1], *arguments)
+    function(0, bounds[1], *arguments)
     for other in others:
         other.result()
+
+
+def _call_first(function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    """Call a pass on no tasks: it is compiled, or read from the disk."""
+    with _patience():
+        function(0, 0, *arguments)
+    _called.add((function, arguments[-1].dtype))
 
 
 @cache

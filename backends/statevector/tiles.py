@@ -11,12 +11,13 @@ so every operation stays inside its tile, and a large state is read and written 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
-from backends.statevector.fusion import Fused, FusedProgram, commute, odd
+from backends.statevector.fusion import Fused, FusedProgram, Mask, commute, odd
 
 #: Numbers of the kinds of operations in a table; turns are split by their letters.
 KINDS = {"XYZ": 0, "X": 1, "Y": 2, "Z": 3, "sign": 4, "dense": 5, "word": 6, "diagonal": 7}
@@ -36,8 +37,8 @@ class Segment:
         Flip and select in local coordinates; lanes that the mask selects, as bits; select in outer coordinates.
     local, lanes, outer : ndarray of int64
         Offsets into the state, to be combined by xor: 2**k, one per lane, one per tile.
-    contiguous : bool
-        Whether the lanes of a local offset are neighbours in memory, in order.
+    layout : int
+        0 if the lanes of a local offset are neighbours in memory, in order; 1 if as many local offsets are; 2 if none.
     """
 
     ops: np.ndarray
@@ -45,7 +46,7 @@ class Segment:
     local: np.ndarray
     lanes: np.ndarray
     outer: np.ndarray
-    contiguous: bool
+    layout: int
 
 
 def whole(program: FusedProgram) -> Segment:
@@ -65,17 +66,27 @@ def split(program: FusedProgram, n_lanes: int, n_local: int) -> tuple[Segment, .
     n_local : int
         The most dimensions of a tile; at least as many as any operation flips.
     """
-    n_lane_bits = n_lanes.bit_length() - 1
+    n_lane_bits, bits = n_lanes.bit_length() - 1, range(program.n_qubits)
     size = min(n_local, program.n_qubits - n_lane_bits)
     segments: list[Segment] = []
     rest = list(program.ops)
     while rest or not segments:
         taken, rest, span = _take(rest, size)
-        lanes = _extend(span, range(program.n_qubits), n_lane_bits)
-        local = span + _extend(span + lanes, reversed(range(program.n_qubits)), size - len(span))
-        outer = _extend(local + lanes, range(program.n_qubits), program.n_qubits - size - n_lane_bits)
+        local, lanes = _local_and_lanes(span, size, n_lane_bits)
+        local += _extend(local + lanes, reversed(bits), size - len(local))
+        lanes += _extend(local + lanes, bits, n_lane_bits - len(lanes))
+        outer = _extend(local + lanes, bits, program.n_qubits - size - n_lane_bits)
         segments.append(_segment(taken, local, lanes, outer))
     return tuple(segments)
+
+
+def _local_and_lanes(span: list[int], size: int, n_lane_bits: int) -> tuple[list[int], list[int]]:
+    """Keep the lowest bits, neighbours in memory, together: as lanes if no flip needs them, else as local ones."""
+    low = [1 << b for b in range(n_lane_bits)]
+    if not any(vector & (2**n_lane_bits - 1) for vector in span):
+        return span, low
+    wider = reduced(span + low)
+    return (wider, []) if len(wider) <= size else (span, [])
 
 
 def fits(program: FusedProgram, n_lanes: int, n_local: int) -> bool:
@@ -88,17 +99,26 @@ def _take(ops: list[Fused], size: int) -> tuple[list[Fused], list[Fused], list[i
     """Take every operation that may come next and whose flips fit; return taken, rest and the span of the flips."""
     taken: list[Fused] = []
     rest: list[Fused] = []
+    late: list[Mask] = []
     span: list[int] = []
     for number, op in enumerate(ops):
-        grown = reduced(span + op.flips)
-        if len(grown) > size or not all(commute(op.words, earlier.words) for earlier in rest):
+        if len(rest) > _LOOK_AHEAD:
+            return taken, rest + ops[number:], span
+        words = op.words
+        grown = span if all(_inside(flip, span) for flip in op.flips) else reduced(span + op.flips)
+        if len(grown) > size or not commute(words, late):
             rest.append(op)
+            late += words
         else:
             taken.append(op)
             span = grown
-        if len(rest) > _LOOK_AHEAD:
-            return taken, rest + ops[number + 1 :], span
     return taken, rest, span
+
+
+def _inside(vector: int, basis: list[int]) -> bool:
+    for known in basis:
+        vector = min(vector, vector ^ known)
+    return not vector
 
 
 def reduced(vectors: Iterable[int]) -> list[int]:
@@ -130,43 +150,50 @@ def _extend(span: list[int], bits: Iterable[int], count: int) -> list[int]:
 def _segment(ops: Sequence[Fused], local: list[int], lanes: list[int], outer: list[int]) -> Segment:
     table: list[tuple[int, ...]] = []
     masks: list[tuple[int, ...]] = []
+    solve = _solver(local)
     for op in ops:
         table.append((_kind(op), len(masks), len(op.masks), op.index))
-        masks += [_coordinates(op, *mask, local, lanes, outer) for mask in op.masks]
-    low = 2 ** len(lanes) - 1
-    contiguous = lanes == [1 << b for b in range(len(lanes))] and not any(v & low for v in (*local, *outer))
+        for flip, (_, select) in zip(op.flips, op.masks, strict=True):
+            # What follows the flip of an X on a qubit of its own would be a sign, and there is none.
+            chosen = 0 if op.kind == "turns" and op.proper and op.letters == "X" else select
+            halves = _dual(chosen, local), _lanes_of(_dual(chosen, lanes), 2 ** len(lanes)), _dual(chosen, outer)
+            masks.append((solve(flip), *halves))
     offsets = _combinations(local), _combinations(lanes), _combinations(outer)
-    return Segment(_table(table, 4), _table(masks, 4), *offsets, contiguous)
+    return Segment(_table(table, 4), _table(masks, 4), *offsets, _layout(local, lanes, outer))
 
 
-def _coordinates(
-    op: Fused, flip: int, select: int, local: list[int], lanes: list[int], outer: list[int]
-) -> tuple[int, int, int, int]:
-    if op.kind == "turns" and op.proper and op.letters == "X":
-        select = 0  # what follows the flip in this mask is a sign, and there is none
-    lane_mask = _dual(select, lanes)
-    chosen = sum(odd(lane & lane_mask) << lane for lane in range(2 ** len(lanes)))
-    return _solve(flip, local) if op.letters != "Z" else 0, _dual(select, local), chosen, _dual(select, outer)
+def _layout(local: list[int], lanes: list[int], outer: list[int]) -> int:
+    units, low = [1 << b for b in range(len(lanes))], 2 ** len(lanes) - 1
+    if lanes == units and not any(vector & low for vector in (*local, *outer)):
+        return 0
+    high = (*local[len(lanes) :], *lanes, *outer)
+    return 1 if local[: len(lanes)] == units and not any(vector & low for vector in high) else 2
 
 
 def _dual(select: int, basis: list[int]) -> int:
-    return sum(odd(select & vector) << j for j, vector in enumerate(basis))
+    return sum(1 << j for j, vector in enumerate(basis) if (select & vector).bit_count() % 2)
 
 
-def _solve(vector: int, basis: list[int]) -> int:
-    """Return which basis vectors add up to a vector of their span."""
+@cache
+def _lanes_of(lane_mask: int, n_lanes: int) -> int:
+    return sum(odd(lane & lane_mask) << lane for lane in range(n_lanes))
+
+
+def _solver(basis: list[int]) -> Callable[[int], int]:
+    """Return the function that finds which basis vectors add up to a vector of their span."""
     rows: list[tuple[int, int]] = []
     for j, member in enumerate(basis):
-        tag = 1 << j
-        for known, known_tag in rows:
-            if member ^ known < member:
-                member, tag = member ^ known, tag ^ known_tag
-        rows = sorted([*rows, (member, tag)], reverse=True)
-    found = 0
+        rows = sorted([*rows, _eliminate((member, 1 << j), rows)], reverse=True)
+    return lambda vector: _eliminate((vector, 0), rows)[1]
+
+
+def _eliminate(row: tuple[int, int], rows: list[tuple[int, int]]) -> tuple[int, int]:
+    """Reduce a vector by rows of falling leading bits, and its tag with it."""
+    vector, tag = row
     for known, known_tag in rows:
         if vector ^ known < vector:
-            vector, found = vector ^ known, found ^ known_tag
-    return found
+            vector, tag = vector ^ known, tag ^ known_tag
+    return vector, tag
 
 
 def _combinations(basis: list[int]) -> np.ndarray:
