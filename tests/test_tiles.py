@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import QUICK, haar_unitary, random_circuits
 
+from backends.statevector import tiles
 from backends.statevector.fusion import fuse
-from backends.statevector.tiles import KINDS, _extend, _solve, _take, fits, reduced, split, whole
-from circuits import CCZ, CX, RX, RY, RZ, Circuit, H, Probabilities, inputs, pauli, unitary, z_each
+from backends.statevector.tiles import KINDS, _extend, _solver, _take, fits, reduced, split, whole
+from circuits import CCZ, CX, RX, RY, RZ, Circuit, H, Probabilities, pauli, unitary, z_each
 from circuits.templates import strongly_entangling
 
 SHAPES = [(2, 3), (4, 3), (2, 4), (8, 3), (1, 3)]
@@ -71,11 +72,12 @@ def test_solve_says_which_vectors_add_up(vectors, random):
     random.shuffle(basis)
     if len(basis) > 1:
         basis[0] ^= basis[1]  # a basis that is not reduced
+    solve = _solver(basis)
     for subset in range(2 ** len(basis)):
         total = 0
         for j, vector in enumerate(basis):
             total ^= vector * (subset >> j & 1)
-        assert _solve(total, basis) == subset
+        assert solve(total) == subset
 
 
 @QUICK
@@ -107,6 +109,14 @@ def test_every_operation_is_in_one_segment(program, shape):
     assert [len(table) for table in tables] == [len(ops) for ops in segments] or not segments
 
 
+def test_a_long_program_is_searched_only_so_far(monkeypatch):
+    program = fuse(strongly_entangling(8, n_layers=3), z_each(8))
+    far = list(taken(program, 4, 2))
+    monkeypatch.setattr(tiles, "_LOOK_AHEAD", 3)
+    near = list(taken(program, 4, 2))
+    assert Counter(map(id, itertools.chain(*near))) == Counter(map(id, program.ops)) and len(near) > len(far)
+
+
 @QUICK
 @given(programs(), st.sampled_from(SHAPES))
 def test_operations_that_change_places_commute(program, shape):
@@ -125,15 +135,21 @@ def test_operations_that_change_places_commute(program, shape):
                 assert np.allclose(a @ b, b @ a, atol=1e-12)
 
 
+def layout(addresses):
+    """0 if the lanes of all (local, lanes, outer) addresses are neighbours in memory, 1 if as many local ones are."""
+    n = addresses.shape[1]
+    groups = addresses.transpose(0, 2, 1).reshape(-1, n), addresses.transpose(1, 2, 0).reshape(-1, n)
+    together = [not (g[:, :1] % n).any() and np.array_equal(g, g[:, :1] + np.arange(n)) for g in groups]
+    return together.index(True) if True in together else 2
+
+
 @QUICK
 @given(programs(), st.sampled_from(SHAPES))
 def test_offsets_are_all_addresses(program, shape):
     for segment in (*split(program, *shape), whole(program)):
         addresses = segment.local[:, None, None] ^ segment.lanes[:, None] ^ segment.outer
         assert np.array_equal(np.sort(addresses.ravel()), np.arange(2**program.n_qubits))
-        neighbours = addresses[:, :1] + np.arange(len(segment.lanes))[:, None]
-        together = np.array_equal(addresses, neighbours) and not (addresses[:, 0] % len(segment.lanes)).any()
-        assert segment.contiguous == together
+        assert segment.layout == layout(addresses)
 
 
 @QUICK
@@ -172,13 +188,13 @@ def test_a_large_circuit_has_few_segments():
 
 def test_a_program_of_nothing_has_one_empty_segment():
     (segment,) = split(fuse(Circuit(5, []), Probabilities((0,))), 4, 2)
-    assert segment.ops.shape == segment.masks.shape == (0, 4) and segment.contiguous
+    assert segment.ops.shape == segment.masks.shape == (0, 4) and segment.layout == 0
 
 
-def test_lanes_are_neighbours_where_no_flip_needs_their_bits():
-    x = inputs(1)
-    first, last = (fuse(Circuit(6, [RX(x[0], q)], 1), (pauli(f"Z{q}"),)) for q in (0, 5))
-    assert split(first, 4, 3)[0].contiguous and not split(last, 4, 3)[0].contiguous
+@pytest.mark.parametrize("qubits, n_local, expected", [((0,), 3, 0), ((5,), 3, 1), ((5, 0), 3, 1), ((5, 0), 2, 2)])
+def test_neighbours_in_memory_stay_together(qubits, n_local, expected):
+    program = fuse(Circuit(6, [RX(0.1, q) for q in qubits]), Probabilities((0,)))
+    assert [segment.layout for segment in split(program, 4, n_local)] == [expected]
 
 
 def test_signs_need_no_room_and_diagonal_rotations_neither():
