@@ -11,10 +11,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 CURRENT := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench bench-peers bench-cliffs bench-gpu clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: .venv/.demo ## train hybrid models on handwritten digits and compare them with classical ones
 	.venv/bin/qml compare digits $(ARGS)
@@ -28,11 +28,19 @@ lint: .venv/.dev ## check style, formatting, types and the direction of imports
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-bench: .venv/.dev ## measure speed against other libraries
+bench: .venv/.dev ## measure a training step, ours and the installed peers in turn; ARGS=-h for more
 	.venv/bin/python -m benchmarks $(ARGS)
 
-clean: ## remove .venv, caches and build products; results in runs/ stay
-	rm -rf .venv build dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+bench-peers: $(patsubst benchmarks/peers/%.txt,benchmarks/.peers/%/.installed,$(wildcard benchmarks/peers/*.txt)) ## install the peers, each with its own pins
+
+bench-cliffs: .venv/.dev ## measure every kind of circuit against the simplest one
+	.venv/bin/python -m benchmarks cliffs $(ARGS)
+
+bench-gpu: .venv/.dev ## measure a training step on a CUDA device, ours and the peers in turn
+	.venv/bin/python -m benchmarks gpu $(ARGS)
+
+clean: ## remove .venv, installed peers, caches and build products; results in runs/ stay
+	rm -rf .venv benchmarks/.peers build dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # $(call install,what): .venv/.unfinished outlives a set-up that was killed, and the next one then starts afresh,
@@ -56,3 +64,9 @@ endef
 .venv/.dev: pyproject.toml constraints.txt
 	$(call install,.[dev])
 	@touch .venv/.demo $@
+
+# .installed comes last: a set-up that was killed starts afresh.
+benchmarks/.peers/%/.installed: benchmarks/peers/%.txt
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install $(PIP_ARGS) -r $<
+	@touch $@

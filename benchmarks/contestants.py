@@ -1,95 +1,182 @@
-"""The libraries measured, each as a function from a workload to a training step.
-
-A step takes float32 inputs and weights and returns (outputs, gradient of the weights, gradient of the inputs) of the
-loss ``sum of outputs squared``. A library that is not installed is left out.
-"""
+"""Who is measured, and the processes they run in."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib.util import find_spec
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from benchmarks.workloads import Workload
 
-Result = tuple[Tensor, Tensor, Tensor]
-Step = Callable[[Tensor, Tensor], Result]
+ROOT = Path(__file__).parents[1]
+ENVIRONMENTS = Path(__file__).parent / ".peers"
+#: What the number of threads of numerical libraries is read from.
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
-def ours(workload: Workload) -> Step:
-    """QuantumLayer on the Statevector backend."""
-    import circuits
-    from circuits import Circuit, inputs, pauli, weights
-    from qml import QuantumLayer
+@dataclass(frozen=True)
+class Contestant:
+    """A library driven in one way.
 
-    slots = {"x": inputs(workload.n_qubits), "w": weights(workload.n_weights)}
-    names = {"CNOT": "CX"}
-    ops = [
-        getattr(circuits, names.get(name, name))(*([slots[slot[0]][slot[1]]] if slot else []), *qubits)
-        for name, qubits, slot in workload.gates
-    ]
-    circuit = Circuit(workload.n_qubits, ops, workload.n_qubits, workload.n_weights)
-    layer = QuantumLayer(circuit, [pauli(f"Z{q}") for q in workload.readout])
+    Parameters
+    ----------
+    name : str
+        As in the tables.
+    adapter : str
+        File in ``benchmarks/adapters``.
+    package : str
+        Distribution whose version the tables name.
+    environment : str
+        Folder of ``benchmarks/.peers`` that holds it; "" for the interpreter that runs the benchmark.
+    largest : int
+        Amplitudes of the batch above which it is left out, because a step takes it many seconds.
+    """
 
-    def step(x: Tensor, w: Tensor) -> Result:
-        with torch.no_grad():
-            layer.weights.copy_(w)
-        return _differentiate(layer, layer.weights, x)
+    name: str
+    adapter: str
+    package: str
+    environment: str = ""
+    largest: int = 2**40
 
-    return step
+    @property
+    def module(self) -> str:
+        return f"benchmarks.adapters.{self.adapter}"
 
+    @property
+    def python(self) -> Path:
+        return ENVIRONMENTS / self.environment / "bin" / "python" if self.environment else Path(sys.executable)
 
-def pennylane_torchlayer(workload: Workload) -> Step:
-    """PennyLane's TorchLayer on default.qubit, backpropagation, batched."""
-    return _pennylane(workload, "default.qubit", "backprop")
-
-
-def pennylane_lightning(workload: Workload) -> Step:
-    """PennyLane's TorchLayer on lightning.qubit, adjoint differentiation of its device."""
-    return _pennylane(workload, "lightning.qubit", "adjoint", device_vjp=True)
-
-
-def _pennylane(workload: Workload, device: str, diff_method: str, **options: object) -> Step:
-    import pennylane as qp
-
-    @qp.qnode(qp.device(device, wires=workload.n_qubits), interface="torch", diff_method=diff_method, **options)
-    def function(inputs, w):
-        for name, qubits, slot in workload.gates:
-            if slot is None:
-                getattr(qp, name)(wires=qubits)
-            else:
-                getattr(qp, name)(inputs[..., slot[1]] if slot[0] == "x" else w[slot[1]], wires=qubits[0])
-        return [qp.expval(qp.PauliZ(q)) for q in workload.readout]
-
-    layer = qp.qnn.TorchLayer(function, {"w": (workload.n_weights,)})
-
-    def step(x: Tensor, w: Tensor) -> Result:
-        with torch.no_grad():
-            layer.w.copy_(w)
-        return _differentiate(layer, layer.w, x)
-
-    return step
+    @property
+    def version(self) -> str:
+        """The installed version, "" if the library is not there."""
+        if self.environment and not (ENVIRONMENTS / self.environment / ".installed").exists():
+            return ""
+        code = f"from importlib.metadata import version; print(version({self.package!r}))"
+        return subprocess.run([self.python, "-c", code], capture_output=True, text=True).stdout.strip()
 
 
-def _differentiate(layer: torch.nn.Module, weights: Tensor, x: Tensor) -> Result:
-    weights.grad = None
-    x = x.detach().clone().requires_grad_()
-    y = layer(x).reshape(len(x), -1)
-    y.square().sum().backward()
-    assert weights.grad is not None and x.grad is not None
-    return y.detach(), weights.grad, x.grad
+OURS = Contestant("QuantumLayer", "quantum_layer", "hybridqml")
+PEERS = (
+    Contestant("TensorCircuit, JAX jit", "tensorcircuit_jax", "tensorcircuit-ng", "tensorcircuit"),
+    Contestant("TensorCircuit, torch", "tensorcircuit_torch", "tensorcircuit-ng", "tensorcircuit"),
+    Contestant("PennyLane default.qubit", "pennylane_default", "pennylane"),
+    Contestant("PennyLane lightning.qubit", "pennylane_lightning", "pennylane_lightning"),
+    Contestant("DeepQuantum", "deepquantum", "deepquantum", "deepquantum"),
+    Contestant("TorchQuantum", "torchquantum", "torchquantum", "torchquantum"),
+    Contestant("MindQuantum", "mindquantum", "mindquantum", "mindquantum"),
+    Contestant("pyqtorch", "pyqtorch", "pyqtorch", "pyqtorch", largest=2**18),
+)
 
 
-#: Name -> (module it needs, adapter); ours first.
-CONTESTANTS: dict[str, tuple[str, Callable[[Workload], Step]]] = {
-    "QuantumLayer": ("qml", ours),
-    "PennyLane default.qubit": ("pennylane", pennylane_torchlayer),
-    "PennyLane lightning.qubit": ("pennylane_lightning", pennylane_lightning),
-}
+class WorkerError(Exception):
+    """A contestant could not do what it was asked to."""
 
 
-def installed() -> dict[str, Callable[[Workload], Step]]:
-    """Return the contestants whose library is installed."""
-    return {name: adapter for name, (module, adapter) in CONTESTANTS.items() if find_spec(module)}
+class Process:
+    """A worker process, started when first asked and again after its death; closes with its ``with`` block.
+
+    Parameters
+    ----------
+    module : str
+        The adapter.
+    python : Path
+        Interpreter that has the library.
+    threads : int, optional
+        Number of threads; the library's own choice if not given.
+    patience : float
+        Seconds to wait for an answer; then the process is killed.
+    **environment : str
+        Further environment variables.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        python: Path = Path(sys.executable),
+        threads: int | None = None,
+        patience: float = 300,
+        **environment: str,
+    ) -> None:
+        limits = dict.fromkeys(THREADS, str(threads)) if threads else {}
+        self.environment = {**os.environ, **limits, **environment}
+        self.command = [str(python), "-m", "benchmarks.worker", module]
+        self.patience = patience
+        self.process: subprocess.Popen[str] | None = None
+
+    @cached_property
+    def log(self) -> Any:
+        """What the library prints."""
+        return tempfile.TemporaryFile("w+")
+
+    def call(self, method: str, **arguments: Any) -> Any:
+        """Return what the worker's method returns.
+
+        Raises
+        ------
+        WorkerError
+            If it raises, dies, or takes longer than ``patience``.
+        """
+        process = self._running()
+        timer = threading.Timer(self.patience, process.kill)
+        timer.start()
+        try:
+            reply = self._exchange(process, {"call": method, "arguments": arguments})
+        finally:
+            timer.cancel()
+        if "error" in reply:
+            raise WorkerError(reply["error"])
+        return reply["result"]
+
+    def prepare(self, workload: Workload, x: np.ndarray, w: np.ndarray, device: str = "cpu") -> dict[str, Any]:
+        """Return time and results of the first step of a workload."""
+        return self.call("prepare", workload=asdict(workload), x=x.tolist(), w=w.tolist(), device=device)
+
+    def close(self) -> None:
+        """End the process."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process.stdin.close()
+            self.process.stdout.close()
+            self.process = None
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+        self.log.close()
+
+    def _running(self) -> subprocess.Popen[str]:
+        if self.process is None:
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.log}
+            self.process = subprocess.Popen(self.command, cwd=ROOT, env=self.environment, text=True, **pipes)
+        return self.process
+
+    def _exchange(self, process: subprocess.Popen[str], request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            process.stdin.write(json.dumps(request) + "\n")
+            process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it died: the empty answer says so
+        line = process.stdout.readline()
+        return json.loads(line) if line else {"error": self._last_words()}
+
+    def _last_words(self) -> str:
+        status = self.process.wait()
+        self.close()
+        if status == -9:
+            return f"killed, after {self.patience:g} s without an answer or for lack of memory"
+        self.log.seek(0)
+        lines = self.log.read().split("\n")
+        return next((line for line in reversed(lines) if line.strip()), f"died with status {status}")

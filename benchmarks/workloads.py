@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+#: Floating-point operations per amplitude and general one-qubit gate, forward and back: 14 to apply it, as many to undo
+#: it on each of two states, and 16 for the three real numbers that its gradient needs.
+FLOPS = 58
 
 Gates = list[tuple[str, tuple[int, ...], tuple[str, int] | None]]
 
@@ -24,6 +29,34 @@ class Workload:
         """Return inputs (batch, n_qubits) and weights (n_weights,), uniform on [-π, π)."""
         rng = np.random.default_rng(seed)
         return rng.uniform(-np.pi, np.pi, (self.batch, self.n_qubits)), rng.uniform(-np.pi, np.pi, self.n_weights)
+
+    @property
+    def amplitudes(self) -> int:
+        """Amplitudes of the whole batch."""
+        return self.batch * 2**self.n_qubits
+
+    @property
+    def fused_gates(self) -> int:
+        """General one-qubit gates left when every run of one-qubit gates on a qubit is multiplied out."""
+        count, running = 0, set()
+        for _, qubits, _ in self.gates:
+            if len(qubits) > 1:
+                running -= set(qubits)
+            elif qubits[0] not in running:
+                count += 1
+                running.add(qubits[0])
+        return count
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of a step, forward and back."""
+        return self.fused_gates * self.amplitudes * FLOPS
+
+
+def from_json(fields: dict[str, Any]) -> Workload:
+    """Return the workload whose fields went through JSON, which turns tuples into lists."""
+    gates = [(name, tuple(qubits), tuple(slot) if slot else None) for name, qubits, slot in fields["gates"]]
+    return Workload(**{**fields, "gates": gates, "readout": tuple(fields["readout"])})
 
 
 class _Builder:
@@ -105,3 +138,6 @@ WORKLOADS = (
     hardware_efficient(16, 4, 8),
     hardware_efficient(20, 2, 1),
 )
+
+#: One sample through a small layer: what a call costs before any amplitude is touched.
+LAYER = reupload(4, 2, 1)

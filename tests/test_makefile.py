@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 STAND_IN = """#!/bin/sh
 case "$*" in
 --version) echo "Python 3.99.0" ;;
-"-m venv"*) echo "venv" >> log; rm -rf .venv; mkdir -p .venv/bin; cp "$0" .venv/bin/python; touch .venv/fresh ;;
+"-m venv"*) echo "venv" >> log; rm -rf "$4"; mkdir -p "$4/bin"; cp "$0" "$4/bin/python"; touch "$4/fresh" ;;
 "-m pip install"*) shift 3; echo "pip $*" >> log; [ -z "$PIP_ENDS" ] || eval "$PIP_ENDS" ;;
 "-m pytest"*) shift 2; echo "pytest $*" >> log ;;
 esac
@@ -43,7 +43,8 @@ def steps(checkout):
 def test_make_alone_lists_the_targets(checkout):
     done = make(checkout)
     assert done.stdout.startswith("make help")
-    assert [line.split()[1] for line in done.stdout.splitlines()] == ["help", "demo", "test", "lint", "bench", "clean"]
+    targets = ["help", "demo", "test", "lint", "bench", "bench-peers", "bench-cliffs", "bench-gpu", "clean"]
+    assert [line.split()[1] for line in done.stdout.splitlines()] == targets
 
 
 def test_set_up_happens_once_with_the_pins(checkout):
@@ -93,3 +94,18 @@ def test_old_python_is_refused_in_one_line(checkout):
     )
     assert done.stderr.splitlines()[0] == expected
     assert not (checkout / ".venv").exists()
+
+
+def test_peers_are_installed_once_each_in_its_own_environment(checkout):
+    pins = checkout / "benchmarks/peers"
+    pins.mkdir(parents=True)
+    (pins / "near.txt").touch()
+    (pins / "far.txt").touch()
+    assert make(checkout, "bench-peers", PIP_ARGS="--no-index", PIP_ENDS="exit 1").returncode == 2
+    done = make(checkout, "-k", "bench-peers", PIP_ARGS="--no-index")
+    assert done.returncode == 0, done.stderr
+    installs = [line for line in (checkout / "log").read_text().splitlines() if line.startswith("pip")]
+    assert sorted(installs) == [f"pip --no-index -r benchmarks/peers/{name}.txt" for name in ("far", "near")]
+    assert (checkout / "benchmarks/.peers/near/fresh").exists()
+    make(checkout, "bench-peers")
+    assert steps(checkout) == []
