@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+import torch
+
 #: Seconds after which a wait is explained.
 PATIENCE = 1.0
 
@@ -45,7 +47,13 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max(1, (os.cpu_count() or 1) - 1), "statevector")
 
 
-os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork: the child starts its own
+def _after_fork() -> None:
+    """Start anew in a child: threads do not survive a fork, and torch would wait for its own for ever."""
+    _pool.cache_clear()
+    torch.set_num_threads(1)
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 @contextmanager

@@ -1,0 +1,290 @@
+"""Compiled kernels against whole-space matrices, every lane with numbers of its own."""
+
+import dense
+import masks
+import numpy as np
+import pytest
+from numba import njit
+from scipy.linalg import hadamard
+from strategies import haar_unitary
+from tolerances import close
+
+from backends.statevector import kernels
+from backends.statevector.lanes import load, odd, spread, store, zeros
+
+N_BITS, SIZE = 4, 16
+TOLERANCE = {np.float32: 1e-5, np.float64: 1e-12}
+
+precisions = pytest.mark.parametrize("dtype", TOLERANCE)
+seeds = pytest.mark.parametrize("seed", range(6))
+
+
+def numbers(rng, dtype, *shape):
+    """Numbers of order one, as many in the last dimension as there are lanes."""
+    return rng.normal(size=(*shape, 64 // np.dtype(dtype).itemsize)).astype(dtype)
+
+
+def states(rng, dtype, count=2):
+    """Normalised states (SIZE, lanes) as arrays of real and imaginary parts, flat, and as complex ones."""
+    parts = [numbers(rng, dtype, 2, SIZE) for _ in range(count)]
+    parts = [p / np.sqrt((p**2).sum((0, 1))) for p in parts]
+    return [p.reshape(2, -1).copy() for p in parts], [p[0] + 1j * p[1].astype(complex) for p in parts]
+
+
+def joined(parts):
+    """Complex (SIZE, lanes) of flat real and imaginary parts."""
+    return (parts[0] + 1j * parts[1].astype(complex)).reshape(SIZE, -1)
+
+
+def random_mask(rng, proper):
+    """Flip and select, of odd or even overlap."""
+    while True:
+        flip, select = rng.integers(1, SIZE), rng.integers(0, SIZE)
+        if masks.parity(flip & select) == proper:
+            return int(flip), int(select)
+
+
+def virtual_qubits(rng, count):
+    """Masks (flip, select) of qubits after random CNOTs, as rows of a table."""
+    flip, select = [1 << b for b in range(N_BITS)], [1 << b for b in range(N_BITS)]
+    for _ in range(12):
+        control, target = rng.permutation(N_BITS)[:2]
+        select[target] ^= select[control]
+        flip[control] ^= flip[target]
+    table = np.zeros((count + 1, 4), np.int64)  # the first row is another operation's
+    table[1:, :2] = [(flip[q], select[q]) for q in rng.permutation(N_BITS)[:count]]
+    return table
+
+
+# Lanes.
+
+
+@njit
+def arithmetic(a, b, out):
+    x, y = load(a, 1), load(b, 2)
+    store(out, 0, x + y)
+    store(out, 1, x - y)
+    store(out, 2, x * y)
+    store(out, 3, -x)
+    store(out, 4, zeros(a))
+    store(out, 5, spread(b, 3) + x)
+
+
+@precisions
+def test_lanes(dtype):
+    a, b = numbers(np.random.default_rng(0), dtype, 2, 3)
+    out = numbers(np.random.default_rng(1), dtype, 7)
+    before = out.copy()
+    arithmetic(a.ravel(), b.ravel(), out.ravel())
+    wanted = [a[1] + b[2], a[1] - b[2], a[1] * b[2], -a[1], 0 * a[1], b.ravel()[3] + a[1], before[6]]
+    assert np.array_equal(out, np.array(wanted))
+
+
+@njit
+def product_and_sum(a, out):
+    x = load(a, 0)
+    store(out, 0, x * x - x * x)
+    store(out, 1, (x + x) * x + x)
+
+
+@precisions
+def test_a_product_and_a_sum_may_be_one_instruction(dtype):
+    a = numbers(np.random.default_rng(0), dtype, 1)
+    out = np.empty((2, a.size), dtype)
+    product_and_sum(a.ravel(), out.ravel())
+    assert np.allclose(out, [0 * a[0], 2 * a[0] ** 2 + a[0]], atol=TOLERANCE[dtype])
+
+
+def test_lanes_of_a_slice_that_is_not_aligned():
+    a, out = np.arange(40.0)[3:], np.zeros(60)
+    arithmetic(a, a, out[5:])
+    assert np.array_equal(out[5:13], a[8:16] + a[16:24]) and not out[:5].any() and not out[53:].any()
+
+
+@njit
+def parity(mask):
+    return odd(mask)
+
+
+def test_odd():
+    assert [parity(i) for i in (0, 1, 2, 3, 7, 2**62, 2**62 + 1)] == [0, 1, 1, 0, 1, 1, 0]
+
+
+@seeds
+@pytest.mark.parametrize("proper", [False, True])
+def test_even_members_are_one_of_every_pair(seed, proper):
+    flip, select = random_mask(np.random.default_rng(seed), proper)
+    found = [kernels.even_member(j, flip, select) for j in range(SIZE // 2)]
+    assert sorted([*found, *(i ^ flip for i in found)]) == list(range(SIZE))
+    assert not proper or not masks.parity(np.array(found) & select).any()
+
+
+# Rotations: forward is the matrix, back undoes it on both states and finds Im <lambda|P|psi>.
+
+
+def rotation(kind, flip, select):
+    """The letters a kernel turns about, with their words."""
+    proper = {"X": (flip, 0), "Y": (flip, select), "Z": (0, select)}
+    words = {
+        "general": proper,
+        "flip_x": {"X": (flip, select)},
+        "real_y": {"Y": proper["Y"]},
+        "phase_z": {"Z": proper["Z"]},
+    }
+    return {letter: masks.word(*word, N_BITS) for letter, word in words[kind].items()}
+
+
+def coefficients_of(rng, dtype, letters):
+    """a, b, c, d of a rotation at place 1 among others, (3, 4, lanes); zero for the letters it has not."""
+    found = numbers(rng, dtype, 3, 4)
+    found[1] *= np.array([True, *(letter in letters for letter in "XYZ")])[:, None]
+    found[1] /= np.sqrt((found[1] ** 2).sum(0))
+    return found
+
+
+def expected(coefficients, words, psi):
+    """U psi, lane by lane."""
+    a, parts = coefficients[1, 0], dict(zip("XYZ", coefficients[1, 1:], strict=True))
+    return a * psi - 1j * sum(parts[letter] * (word @ psi) for letter, word in words.items())
+
+
+@precisions
+@seeds
+@pytest.mark.parametrize("kind", ["general", "flip_x", "real_y", "phase_z"])
+def test_rotations_forward_and_back(kind, seed, dtype):
+    rng = np.random.default_rng(seed)
+    flip, select = random_mask(rng, kind in ("general", "real_y"))
+    words, flips = rotation(kind, flip, select), [] if kind == "phase_z" else [flip]
+    coefficients, slopes = coefficients_of(rng, dtype, words), numbers(rng, dtype, 4, 3)
+    (psi, lam), (psi_0, lam_0) = states(rng, dtype)
+    table, found = (coefficients.ravel(), 4), slopes.copy()
+    getattr(kernels, kind)(*psi, SIZE, *flips, select, *table)
+    getattr(kernels, kind)(*lam, SIZE, *flips, select, *table)
+    psi_1, lam_1 = (expected(coefficients, words, state) for state in (psi_0, lam_0))
+    assert close(joined(psi), psi_1, TOLERANCE[dtype]) and close(joined(lam), lam_1, TOLERANCE[dtype])
+    getattr(kernels, f"{kind}_back")(*psi, *lam, SIZE, *flips, select, *table, found.ravel(), 6)
+    assert close(joined(psi), psi_0, TOLERANCE[dtype]) and close(joined(lam), lam_0, TOLERANCE[dtype])
+    wanted = {letter: (lam_1.conj() * (word @ psi_1)).sum(0).imag for letter, word in words.items()}
+    slopes[2] = [wanted.get(letter, 0 * slopes[0, 0]) for letter in "XYZ"]
+    assert close(found, slopes, TOLERANCE[dtype])  # and nothing else was written
+
+
+# Signs and matrices; a mask may select lanes and outer tiles as well.
+
+OUTER = 0b101
+
+
+def select_lanes(rng, table, n_lanes):
+    """Let the masks select lanes and outer tiles; return their parities (masks, lanes) at the tile OUTER."""
+    lanes = rng.integers(0, 2, (len(table), n_lanes))
+    table[:, 2] = (lanes << np.arange(n_lanes)).sum(1)
+    table[:, 3] = rng.integers(0, 8, len(table))
+    return lanes ^ masks.parity(table[:, 3] & OUTER)[:, None]
+
+
+@precisions
+@seeds
+@pytest.mark.parametrize("count", [2, 3])
+def test_signs(count, seed, dtype):
+    rng, n_lanes = np.random.default_rng(seed), 64 // np.dtype(dtype).itemsize
+    table = virtual_qubits(rng, count)
+    chosen = select_lanes(rng, table, n_lanes)[1:]
+    (psi,), (psi_0,) = states(rng, dtype, 1)
+    signs = numbers(rng, dtype, 2**count).ravel()
+    kernels.lane_signs(signs, table, 1, count, OUTER, n_lanes)
+    kernels.minus(*psi, SIZE, table, 1, count, signs)
+    local = np.array([masks.parity(select & np.arange(SIZE)) for select in table[1:, 1]])
+    wanted = psi_0 * (1 - 2.0 * (local[:, :, None] ^ chosen[:, None]).all(0))
+    assert close(joined(psi), wanted, 0)
+
+
+@precisions
+@seeds
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("adjoint", [False, True])
+def test_dense(count, seed, dtype, adjoint):
+    rng, n_lanes, dim = np.random.default_rng(seed), 64 // np.dtype(dtype).itemsize, 2**count
+    table = virtual_qubits(rng, count)
+    chosen = select_lanes(rng, table, n_lanes)[1:]
+    matrix = haar_unitary(count, seed)
+    (psi,), (psi_0,) = states(rng, dtype, 1)
+    entries = np.concatenate([[9, 9, 9], matrix.ravel()])  # from place 3 on
+    entries = np.stack([entries.real, entries.imag]).astype(dtype)
+    of_lanes, block = np.empty(2 * dim * dim * n_lanes, dtype), np.empty(2 * dim * n_lanes, dtype)
+    kernels.lane_matrix(of_lanes, entries, 3, adjoint, table, 1, count, OUTER, n_lanes)
+    kernels.dense(*psi, SIZE, table, 1, count, of_lanes, block)
+    for lane in range(n_lanes):
+        flipped = dense.kron(*(dense.SIGMA["IX"[parity]] for parity in chosen[:, lane]))
+        mine = flipped @ (matrix.conj().T if adjoint else matrix) @ flipped
+        wanted = virtual_matrix(mine, table[1:]) @ psi_0[:, lane]
+        assert close(joined(psi)[:, lane], wanted, TOLERANCE[dtype])
+
+
+def virtual_matrix(matrix, table):
+    """A matrix on virtual qubits, first mask leftmost, as one on the tile: a sum over Pauli words."""
+    out, count = np.zeros((SIZE, SIZE), complex), len(table)
+    for letters in np.ndindex(*(4,) * count):
+        word = dense.word(["IXYZ"[k] for k in letters])
+        term = np.eye(SIZE, dtype=complex) * np.trace(word @ matrix) / 2**count
+        for k, (flip, select, *_) in zip(letters, table, strict=True):
+            term = term @ masks.word(flip * (k in (1, 2)), select * (k in (2, 3)), N_BITS)
+        out += term
+    return out
+
+
+@seeds
+def test_pivots_leave_one_member_of_every_group(seed):
+    rng = np.random.default_rng(seed)
+    table = virtual_qubits(rng, 3)
+    pivots = kernels.pivot_bits(table, 1, 3).tolist()
+    assert pivots == sorted(set(pivots)) and len(pivots) == 3
+    bases = [i for i in range(SIZE) if not any(i >> p & 1 for p in pivots)]
+    groups = [kernels.member(base, k, table, 1, 3) for base in bases for k in range(8)]
+    assert sorted(groups) == list(range(SIZE))
+    first, second = (int(flip) for flip in table[1:3, 0])
+    assert kernels.member(5, 0b110, table, 1, 3) == 5 ^ first ^ second  # the first mask is the leading bit
+
+
+# Readouts.
+
+
+@njit
+def write_word_value(re, im, flip, select, out):
+    store(out, 0, kernels.word_value(re, im, len(re) // len(out), flip, select))
+
+
+@precisions
+@seeds
+@pytest.mark.parametrize("letter", "IXYZ")
+def test_words(letter, seed, dtype):
+    rng = np.random.default_rng(seed)
+    flip, select = random_mask(rng, letter == "Y")
+    flip, select = flip * (letter in "XY"), select * (letter != "I")
+    (psi, lam), (psi_0, lam_0) = states(rng, dtype)
+    word, weights = masks.word(flip, select, N_BITS), numbers(rng, dtype, 3)
+    value = np.empty_like(weights[0])
+    write_word_value(*psi, flip, select, value)
+    assert close(value, (psi_0.conj() * (word @ psi_0)).sum(0).real, TOLERANCE[dtype])
+    kernels.word_back(*psi, *lam, SIZE, flip, select, weights.ravel(), 2)
+    assert close(joined(lam), lam_0 + weights[2] * (word @ psi_0), TOLERANCE[dtype])
+    assert close(joined(psi), psi_0, 0)
+
+
+@precisions
+def test_diagonal_words_all_at_once(dtype):
+    rng = np.random.default_rng(0)
+    (psi, lam), (psi_0, lam_0) = states(rng, dtype)
+    p = numbers(rng, dtype, SIZE).ravel()
+    kernels.densities(*psi, SIZE, p)
+    kernels.walsh(p, SIZE)
+    assert close(p.reshape(SIZE, -1), hadamard(SIZE) @ abs(psi_0) ** 2, TOLERANCE[dtype])
+    kernels.diagonal_back(*psi, *lam, SIZE, p)
+    assert close(joined(lam), lam_0 + p.reshape(SIZE, -1) * psi_0, TOLERANCE[dtype])
+
+
+@precisions
+def test_walsh_of_one_amplitude_is_itself(dtype):
+    p = numbers(np.random.default_rng(0), dtype, 1).ravel()
+    before = p.copy()
+    kernels.walsh(p, 1)
+    assert np.array_equal(p, before)
