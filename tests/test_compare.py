@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import linecache
-import subprocess
 import sys
 import warnings
 from functools import partial

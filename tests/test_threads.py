@@ -1,6 +1,5 @@
 """One process, several threads and processes: the same numbers, no hang, kernels compiled once."""
 
-import io
 import os
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import pytest
 import torch
 
 from backends.statevector import engine, threads
-from circuits import CX, RX, RY, Circuit, Probabilities, inputs, weights, z_each
+from circuits import CX, RX, RY, Circuit, inputs, weights
 from qml import QuantumLayer
 
 ROOT = Path(__file__).parents[1]

@@ -24,6 +24,7 @@ from torch.autograd import Function
 from backends.angles import angle_map
 from backends.statevector import sweeps
 from backends.statevector.adjoint import readouts
+from backends.statevector.buffers import Buffers
 from backends.statevector.fusion import FusedProgram, fuse
 from backends.statevector.program import compile_circuit
 from backends.statevector.sweeps import Dense, Output, Slots, Tables, Trig, Turns
@@ -33,15 +34,18 @@ from backends.statevector.torch_ops import register_state
 from circuits import Circuit
 from circuits.observables import Readout
 
-#: Bits of a tile: small enough for the second cache of most processors.
-LOCAL_BITS = 11
+#: Bits of a tile, whichever costs less: small enough for the second cache of most processors.
+LOCAL_BITS = (10, 11)
+
+#: What it costs to read and write a tile, in operations on it.
+TRAFFIC = 4
 
 #: Below the first number of qubits lanes are samples; from the second on, amplitudes; in between it is samples where
 #: they fill most lanes, and above the third where they are tiles enough for the cores, up to 8.
 FEW_QUBITS, MANY_QUBITS, SHARED_QUBITS = 9, 13, 10
 
 #: Amplitudes times operations that are worth a thread.
-WORTH_A_THREAD = 2**18
+WORTH_A_THREAD = 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,12 +175,11 @@ def _forward_samples(plan: Plan, call: _Call, keep: bool) -> tuple[Tensor, Any]:
 
 def _forward_amplitudes(plan: Plan, call: _Call) -> tuple[Tensor, Any]:
     dtype, n_rows = call.trig.cos.dtype, len(call.x)
-    size = 2**plan.program.n_qubits
-    sr, si = np.zeros((2, n_rows * size), dtype)
+    buffers = Buffers(2, n_rows << plan.program.n_qubits, dtype)
+    sr, si = buffers.arrays
     if len(call.start):
+        sr[:] = si[:] = 0
         sr.reshape(n_rows, call.start.shape[1], -1)[:, :, 0] = call.start
-    else:
-        sr[::size] = 1
     n_rotations = len(plan.turns.starts) - 1
     coefficients = np.empty(call.n_tiles * 4 * n_rotations * call.n_lanes, dtype)
     share(sweeps.fuse_rows, call.n_tiles, 1, plan.turns, plan.slots.n_rows, call.trig, coefficients)
@@ -185,7 +188,7 @@ def _forward_amplitudes(plan: Plan, call: _Call) -> tuple[Tensor, Any]:
     for number, tables in enumerate(plan.segments):
         leading = number == 0 and not len(call.start)
         _pass(sweeps.forward, plan, call, tables, leading, call.start, coefficients, sr, si, sums, y)
-    return torch.from_numpy(_outputs(plan, call, sums, sr, si)), (call, sr, si, coefficients)
+    return torch.from_numpy(_outputs(plan, call, sums, sr, si)), (call, buffers, coefficients)
 
 
 def _pass(function: Callable[..., None], plan: Plan, call: _Call, tables: Any, leading: bool, *arrays: Any) -> None:
@@ -214,7 +217,7 @@ def _outputs(plan: Plan, call: _Call, sums: np.ndarray, sr: np.ndarray, si: np.n
 def _backward(plan: Plan, x: Tensor, w: Tensor, grad: Tensor, kept: Any) -> tuple[Tensor | None, ...]:
     call = kept[0]
     gy = grad.contiguous().numpy()
-    run = _backward_samples if len(kept) == 3 else _backward_amplitudes
+    run = _backward_amplitudes if isinstance(kept[1], Buffers) else _backward_samples
     rows, shared, gs = run(plan, call, gy, *kept[1:])
     gx = grad.new_zeros(call.x.shape)
     gw = grad.new_zeros(len(x) if len(w) > 1 else call.n_tiles, call.w.shape[1])
@@ -243,20 +246,20 @@ def _backward_samples(
     rows, gs = np.zeros_like(call.trig.row_cos), np.zeros_like(call.start)
     shared = np.zeros((call.n_tiles, len(call.trig.cos)), gy.dtype)
     flat, gw, sums = np.empty(0, gy.dtype), np.empty((0, 0), gy.dtype), np.empty((0, 0, 0, 0), gy.dtype)
-    arrays = flat, sr, si, flat, flat, flat, flat, gy, gw, sums, rows, gs, shared
+    arrays = True, flat, sr, si, flat, flat, flat, flat, gy, gw, sums, rows, gs, shared
     _pass(sweeps.backward, plan, call, plan.samples, False, *arrays)
     return rows, shared.sum(0), gs
 
 
 def _backward_amplitudes(
-    plan: Plan, call: _Call, gy: np.ndarray, sr: np.ndarray, si: np.ndarray, coefficients: np.ndarray
+    plan: Plan, call: _Call, gy: np.ndarray, final: Buffers, coefficients: np.ndarray
 ) -> tuple[np.ndarray, ...]:
     n_rows, n_rotations, n_outer = len(gy), len(plan.turns.starts) - 1, len(plan.segments[0].outer)
-    states, slope = tuple(np.empty((2, len(sr)), gy.dtype)), tuple(np.zeros((2, len(sr)), gy.dtype))
-    source: tuple[np.ndarray, ...] = (sr, si)
+    buffers = Buffers(4, n_rows << plan.program.n_qubits, gy.dtype)
+    source, states, slope = final.arrays, buffers.arrays[:2], buffers.arrays[2:]
     gw = np.zeros((n_rows, plan.output.n_words), gy.dtype)
     if len(plan.output.low):
-        share(sweeps.outcomes_back, n_rows, call.n_threads, plan.output, sr, si, gy, *slope)
+        share(sweeps.outcomes_back, n_rows, call.n_threads, plan.output, *source, gy, *slope)
     for (column, word), coefficient in zip(plan.output.columns, plan.output.coefficients, strict=True):
         gw[:, word] += coefficient * gy[:, column]
     sums = np.zeros((n_rows, n_outer, n_rotations, 3), gy.dtype)
@@ -264,7 +267,8 @@ def _backward_amplitudes(
     shared = np.zeros((call.n_tiles, len(call.trig.cos)), gy.dtype)
     for number, tables in reversed(list(enumerate(plan.segments))):
         leading = number == 0 and not len(call.start)
-        arrays = coefficients, *source, *states, *slope, gy, gw, sums, rows, gs, shared
+        fresh = source is final.arrays and not len(plan.output.low)
+        arrays = fresh, coefficients, *source, *states, *slope, gy, gw, sums, rows, gs, shared
         _pass(sweeps.backward, plan, call, tables, leading, *arrays)
         source = states
     slopes = np.zeros((call.n_tiles * call.n_lanes, 3 * n_rotations), gy.dtype)
@@ -285,7 +289,7 @@ def make_plan(circuit: Circuit, observables: Readout, shared_weights: bool, torc
     program = fuse(circuit, observables)
     slots, numbers = _slots(circuit, program, shared_weights, dtype)
     n_lanes = 64 // dtype.itemsize
-    several = program.n_qubits >= FEW_QUBITS and fits(program, n_lanes, LOCAL_BITS)
+    segments = _segments(program, n_lanes)
     return Plan(
         program,
         shared_weights,
@@ -293,12 +297,26 @@ def make_plan(circuit: Circuit, observables: Readout, shared_weights: bool, torc
         _turns(program, numbers),
         _output(program, dtype),
         _matrices(program, dtype, n_lanes),
-        _tables(whole(program)) if program.n_qubits < MANY_QUBITS or not several else None,
-        tuple(_tables(segment) for segment in split(program, n_lanes, LOCAL_BITS)) if several else (),
+        _tables(whole(program)) if program.n_qubits < MANY_QUBITS or not segments else None,
+        tuple(map(_tables, segments)),
         _prepare(circuit),
         partial(readouts, circuit, observables, "adjoint"),
         len(observables),
     )
+
+
+def _segments(program: FusedProgram, n_lanes: int) -> tuple[Segment, ...]:
+    """Return the cheapest segments whose lanes are amplitudes; none where a tile is too small for an operation."""
+    if program.n_qubits < FEW_QUBITS:
+        return ()
+    sizes = [size for size in LOCAL_BITS if fits(program, n_lanes, size)]
+    return min((split(program, n_lanes, size) for size in sizes), key=_cost, default=())
+
+
+def _cost(segments: tuple[Segment, ...]) -> float:
+    """Count passes over the state; only one tile of the first segment is not zero."""
+    first, *others = (len(segment.ops) + TRAFFIC for segment in segments)
+    return first / len(segments[0].outer) + sum(others)
 
 
 def _prepare(circuit: Circuit) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None:

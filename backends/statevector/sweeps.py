@@ -570,14 +570,22 @@ def forward(
         row, outer, base = task // n_outer, task % n_outer, (task // n_outer) * length * n_outer
         re, im = (re_room, im_room) if room else (sr[base : base + length], si[base : base + length])
         if leading and outer:
+            re[:] = 0
+            write_tile(sr, base, tables, outer, re)
+            write_tile(si, base, tables, outer, re)
             continue
         if by_samples:
             fuse_turns(task, n_rows, turns, trig, own)
             begin_samples(re, im, task, n_samples, start, n_lanes)
         else:
             spread_row(row, outer, tables, n_rotations, coefficients, own, n_lanes)
-            read_tile(sr, base, tables, outer, re)
-            read_tile(si, base, tables, outer, im)
+            if leading:
+                re[:] = 0
+                im[:] = 0
+                re[0] = 1
+            else:
+                read_tile(sr, base, tables, outer, re)
+                read_tile(si, base, tables, outer, im)
         forward_tile(re, im, tables, outer, own, values, output, matrices, n_lanes, p, scratch)
         if by_samples:
             read_samples(re, im, task, n_samples, trig, n_rows, values, output, y, p, bad)
@@ -590,7 +598,7 @@ def forward(
 
 @njit(nogil=True, error_model="numpy", cache=True)
 def backward(
-    first, last, n_samples, tables, leading, turns, n_rows, trig, output, matrices, coefficients,
+    first, last, n_samples, tables, leading, turns, n_rows, trig, output, matrices, fresh, coefficients,
     sr, si, tr, ti, lr, li, gy, gw, sums, rows, gs, shared
 ):  # fmt: skip
     """Run a segment backwards.
@@ -619,8 +627,12 @@ def backward(
         else:
             read_tile(sr, base, tables, outer, re)
             read_tile(si, base, tables, outer, im)
-            read_tile(lr, base, tables, outer, pr)
-            read_tile(li, base, tables, outer, pi)
+            if fresh:
+                pr[:] = 0
+                pi[:] = 0
+            else:
+                read_tile(lr, base, tables, outer, pr)
+                read_tile(li, base, tables, outer, pi)
             spread_row(row, outer, tables, n_rotations, coefficients, own, n_lanes)
             spread_words(outer, tables, output, gw[row], weights, n_lanes)
         backward_tile(re, im, pr, pi, tables, outer, own, slopes, weights, output, matrices, n_lanes, p, scratch)
