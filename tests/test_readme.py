@@ -1,4 +1,4 @@
-"""The README is run: its Python in one session, its commands as far as they need no network."""
+"""The README is run: its Python in one session, its commands as far as they need no network; links lead somewhere."""
 
 import re
 import subprocess
@@ -39,9 +39,14 @@ def test_compare_command_runs(tmp_path):
     assert (tmp_path / "run" / "report.html").exists()
 
 
-def test_links_lead_somewhere():
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", TEXT):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md"))], ids=lambda p: p.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_every_page_is_linked():
+    assert {f"docs/{page.name}" for page in ROOT.glob("docs/*.md")} <= set(re.findall(r"\]\(([^)#]+)\)", TEXT))
 
 
 def test_names_of_models_and_templates_are_complete():
