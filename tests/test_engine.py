@@ -48,7 +48,7 @@ FORMS = {"samples": (False, 10), "amplitudes": (True, 10), "small tiles": (True,
 def set_form(monkeypatch, name):
     """Let every plan made from now on have one form."""
     by_amplitudes, bits = FORMS[name]
-    monkeypatch.setattr(engine, "LOCAL_BITS", bits)
+    monkeypatch.setattr(engine, "LOCAL_BITS", (bits,))
     monkeypatch.setattr(engine, "FEW_QUBITS", 1 if by_amplitudes else 99)
     monkeypatch.setattr(engine, "MANY_QUBITS", 0 if by_amplitudes else 99)
 
@@ -170,7 +170,7 @@ def test_both_forms_are_taken_by_default():
 @dtypes
 def test_many_segments_and_outer_tiles(monkeypatch, n, bits, dtype):
     set_form(monkeypatch, "amplitudes")
-    monkeypatch.setattr(engine, "LOCAL_BITS", bits)
+    monkeypatch.setattr(engine, "LOCAL_BITS", (bits,))
     circuit = layered(n)
     plan = compare(circuit, (*words_of(n, 2), *z_each(n)), *tensors(circuit, 0, 3, dtype=dtype), against_dense=False)
     assert len(plan.segments) > 4 and len(plan.segments[0].outer) > 1 and not plan.by_samples(3)
