@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from backends.statevector.disk import kept
 from backends.statevector.kernels import (
     control_parts,
     controlled,
@@ -127,7 +128,7 @@ def slot_value(slot, x, w, first_row, slots, product, total):
         total += product
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@kept
 def slot_values(first, last, x, w, slots, n_lanes, rows, shared):
     """Fill the slots of tiles first to last, and (with the first tile) the shared ones."""
     product = np.empty(n_lanes, rows.dtype)
@@ -161,7 +162,7 @@ def slot_slope(slot, slope, x, w, first_row, slots, product, gx, gw):
                     target[:, column] += product
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@kept
 def slot_slopes(first, last, rows, shared, x, w, slots, n_lanes, gx, gw):
     """Turn gradients of slots into those of features (rows, n) and weights (tiles or rows, n)."""
     room = np.empty(n_lanes, rows.dtype)
@@ -427,7 +428,7 @@ def end_back(lr, tile, n_samples, partial, gs, shared, n_lanes):
 # --- lanes are amplitudes ---------------------------------------------------------------------------------------------
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@kept
 def fuse_rows(first, last, turns, n_rows, trig, coefficients):
     """Fill a, b, c, d of every rotation for tiles of rows, (tiles, 4 n_rotations, lanes) flat."""
     length = 4 * (len(turns.starts) - 1) * (64 // coefficients.itemsize)
@@ -435,7 +436,7 @@ def fuse_rows(first, last, turns, n_rows, trig, coefficients):
         fuse_turns(tile, n_rows, turns, trig, coefficients[tile * length : (tile + 1) * length])
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@kept
 def split_rows(first, last, turns, n_rows, trig, slopes, rows, shared):
     """Give every turn its part of the slopes (tiles, 3 n_rotations, lanes); sums over lanes into ``shared``."""
     n_lanes = 64 // slopes.itemsize
@@ -548,7 +549,7 @@ def write_tile(target, base, tables, outer, tile):
 # --- both -------------------------------------------------------------------------------------------------------------
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@kept
 def forward(
     first, last, n_samples, tables, leading, turns, n_rows, trig, output, matrices, start, coefficients, sr, si, sums, y
 ):
@@ -596,7 +597,7 @@ def forward(
     restore_subnormals(before)
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@kept
 def backward(
     first, last, n_samples, tables, leading, turns, n_rows, trig, output, matrices, fresh, coefficients,
     sr, si, tr, ti, lr, li, gy, gw, sums, rows, gs, shared
@@ -650,7 +651,7 @@ def backward(
     restore_subnormals(before)
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@kept
 def read_outcomes(first, last, output, sr, si, y):
     """Add up the probabilities of the outcomes of rows first to last."""
     size = len(sr) // len(y)
@@ -660,7 +661,7 @@ def read_outcomes(first, last, output, sr, si, y):
             y[row, outcome(i, output)] += sr[at] * sr[at] + si[at] * si[at]
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@kept
 def outcomes_back(first, last, output, sr, si, gy, lr, li):
     """lambda_i <- g psi_i, g the gradient of the outcome of i, for rows first to last."""
     size = len(sr) // len(gy)
