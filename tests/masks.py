@@ -38,6 +38,10 @@ def op_matrix(op, matrices, taus, n_qubits):
     values = [parity(select & i) for _, select in op.masks]
     if op.kind == "sign":
         return np.diag(1.0 - 2 * np.prod(values, 0))
+    if op.kind == "controlled":
+        (flip, select), chosen = op.masks[0], np.prod(values[1:], 0)
+        x, z = word(flip, 0, n_qubits), word(0, select, n_qubits)
+        return np.diag(1 - chosen) + ((x + z) / np.sqrt(2) if op.index else x) * chosen
     out, matrix = 0 * out, matrices[op.index]
     column = sum(value << (len(values) - 1 - m) for m, value in enumerate(values))
     for row in range(len(matrix)):

@@ -14,7 +14,7 @@ from strategies import QUICK, haar_unitary, random_circuits
 from tolerances import atol, close
 
 from backends import Statevector
-from backends.statevector import STATES_IN_FLIGHT, engine
+from backends.statevector import STATES_IN_FLIGHT, buffers, engine
 from backends.statevector.engine import make_plan
 from circuits import (
     CCZ,
@@ -40,6 +40,13 @@ from circuits import (
 )
 
 dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+
+
+@pytest.fixture(autouse=True)
+def poisoned(monkeypatch):
+    """Memory that is not initialised holds NaN."""
+    monkeypatch.setattr(buffers, "_take", lambda length, dtype: np.full(length, np.nan, dtype))
+
 
 #: How the state is laid out: whether lanes are amplitudes, and the bits of a tile.
 FORMS = {"samples": (False, 10), "amplitudes": (True, 10), "small tiles": (True, 3)}
@@ -417,3 +424,9 @@ def test_results_do_not_depend_on_the_number_of_threads(monkeypatch, form, batch
     finally:
         torch.set_num_threads(before)
     assert all(torch.equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))
+
+
+def test_subnormal_numbers_are_left_alone_outside():
+    circuit, tiny = layered(6, n_layers=1), torch.full((64,), 1e-39)
+    Statevector().expectation(circuit, *tensors(circuit, 0, 3, dtype=torch.float32), z_each(6)).sum().backward()
+    assert (tiny / 2).count_nonzero() == 64 and np.float32(1e-39) / 2 > 0

@@ -15,6 +15,7 @@ from benchmarks.workloads import WORKLOADS
 from circuits import (
     CCX,
     CCZ,
+    CH,
     CP,
     CRX,
     CX,
@@ -181,8 +182,14 @@ N_GATES = {
     "ISWAP is one rotation": (Circuit(2, [ISWAP(0, 1)]), 1),
     "controlled rotations are two": (Circuit(2, [CRX(w[0], 0, 1)], 0, 1), 2),
     "CP is three": (Circuit(2, [CP(w[0], 0, 1)], 0, 1), 3),
-    "CCX is CCZ between turns": (Circuit(3, [CCX(0, 1, 2)]), 3),
-    "CCZ alone": (Circuit(3, [CCZ(0, 1, 2)]), 1),
+    "CCX and CH are one": (Circuit(3, [CCX(0, 1, 2), CH(2, 0)]), 2),
+    "CCZ is one": (Circuit(3, [CCZ(0, 1, 2)]), 1),
+    "past the target of CCX": (Circuit(3, [RX(x[0], 2), CCX(0, 1, 2), RX(x[1], 2)], 2), 2),
+    "past a control of CCX": (Circuit(3, [RZ(x[0], 0), CCX(0, 1, 2), RZ(x[1], 0)], 2), 2),
+    "not past what CCX changes": (
+        Circuit(3, [RX(x[0], 0), RY(x[1], 2), CCX(0, 1, 2), RX(w[0], 0), RY(w[1], 2)], 2, 2),
+        5,
+    ),
 }
 
 

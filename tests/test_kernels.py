@@ -200,6 +200,28 @@ def test_signs(count, seed, dtype):
 
 @precisions
 @seeds
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("hadamard", [0, 1])
+def test_controlled(count, seed, dtype, hadamard):
+    rng, n_lanes = np.random.default_rng(seed), 64 // np.dtype(dtype).itemsize
+    table = virtual_qubits(rng, count)
+    chosen = select_lanes(rng, table, n_lanes)[1:]
+    target = dense.HADAMARD if hadamard else dense.SIGMA["X"]
+    matrix = np.eye(2**count, dtype=complex)
+    matrix[-2:, -2:] = target
+    order = [*range(1, count), 0]  # controls first
+    (psi,), (psi_0,) = states(rng, dtype, 1)
+    table[2:, 0] = 0  # controls flip nothing
+    parts = numbers(rng, dtype, 3 * 2 ** (count - 1)).ravel()
+    kernels.control_parts(parts, table, 1, count, OUTER, hadamard, n_lanes)
+    kernels.controlled(*psi, SIZE, table, 1, count, parts)
+    for lane in range(n_lanes):
+        wanted = virtual_matrix(flipped(matrix, chosen[order, lane]), table[1:][order]) @ psi_0[:, lane]
+        assert close(joined(psi)[:, lane], wanted, TOLERANCE[dtype])
+
+
+@precisions
+@seeds
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("adjoint", [False, True])
 def test_dense(count, seed, dtype, adjoint):
@@ -214,10 +236,15 @@ def test_dense(count, seed, dtype, adjoint):
     kernels.lane_matrix(of_lanes, entries, 3, adjoint, table, 1, count, OUTER, n_lanes)
     kernels.dense(*psi, SIZE, table, 1, count, of_lanes, block)
     for lane in range(n_lanes):
-        flipped = dense.kron(*(dense.SIGMA["IX"[parity]] for parity in chosen[:, lane]))
-        mine = flipped @ (matrix.conj().T if adjoint else matrix) @ flipped
+        mine = flipped(matrix.conj().T if adjoint else matrix, chosen[:, lane])
         wanted = virtual_matrix(mine, table[1:]) @ psi_0[:, lane]
         assert close(joined(psi)[:, lane], wanted, TOLERANCE[dtype])
+
+
+def flipped(matrix, parities):
+    """A matrix between X on the qubits where a mask selects the lane."""
+    change = dense.kron(*(dense.SIGMA["IX"[parity]] for parity in parities))
+    return change @ matrix @ change
 
 
 def virtual_matrix(matrix, table):

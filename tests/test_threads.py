@@ -1,22 +1,21 @@
 """One process, several threads and processes: the same numbers, no hang, kernels compiled once."""
 
+import io
 import os
-import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import joblib
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from backends.statevector import engine, threads
 from circuits import CX, RX, RY, Circuit, inputs, weights
 from qml import QuantumLayer
 
-ROOT = Path(__file__).parents[1]
 TIMEOUT = 120  # seconds
 
 x, w = inputs(9), weights(9)
@@ -33,15 +32,11 @@ def two_threads(monkeypatch):
     torch.set_num_threads(before)
 
 
-def made(seed=0):
-    """A layer and samples."""
-    torch.manual_seed(seed)
-    return QuantumLayer(CIRCUIT), torch.randn(40, 9, requires_grad=True)
-
-
 def trained(seed=0):
     """Outputs and gradients of a layer, as arrays."""
-    layer, samples = made(seed)
+    source = torch.Generator().manual_seed(seed)  # its own: threads would share torch's
+    layer = QuantumLayer(CIRCUIT, init=lambda weights: nn.init.normal_(weights, generator=source))
+    samples = torch.randn(40, 9, generator=source, requires_grad=True)
     y = layer(samples)
     y.square().sum().backward()
     return [t.detach().numpy().copy() for t in (y, samples.grad, layer.weights.grad)]
@@ -103,6 +98,13 @@ def test_two_callers_at_once(two_threads):
 # Processes.
 
 
+def shared():
+    """How many of four tasks are run, by four threads of this process's own."""
+    done = []
+    threads.share(lambda first, last, _: done.extend(range(first, last)), 4, 4, np.zeros(1))
+    return len(done)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded, use of fork:DeprecationWarning")
 def test_a_fork_computes_and_so_does_its_parent(two_threads):
@@ -110,9 +112,8 @@ def test_a_fork_computes_and_so_does_its_parent(two_threads):
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
-        os.close(reader)
         with open(writer, "wb") as pipe:
-            pipe.write(b"same" if same(trained(), wanted) else b"other")
+            pipe.write(b"same" if same(trained(), wanted) and shared() == 4 else b"other")
         os._exit(0)
     os.close(writer)
     assert same(trained(), wanted)
@@ -134,31 +135,45 @@ def test_processes_of_joblib():
     assert all(same(a, b) for a, b in zip(found, wanted, strict=True))
 
 
-# Kernels on the disk.
+# The first call.
 
 
-def run(code, **environment):
-    """Run Python code in a new process; return what it printed and what it said on stderr."""
-    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    environment = {**os.environ, "PYTHONPATH": path, **{k: str(v) for k, v in environment.items()}}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=TIMEOUT
+class Told(io.StringIO):
+    """A stream that knows when something was said."""
+
+    def __init__(self):
+        super().__init__()
+        self.told = threading.Event()
+
+    def flush(self):
+        self.told.set()
+
+
+@pytest.fixture
+def say_again():
+    """The message is said once in a process; here, once in a test."""
+    threads._say_once.cache_clear()
+    yield
+    threads._say_once.cache_clear()
+
+
+def test_a_long_wait_is_explained_once(monkeypatch, say_again):
+    monkeypatch.setattr(sys, "stderr", stderr := Told())
+    monkeypatch.setattr(threads, "PATIENCE", 0.0)
+    for _ in range(2):  # two functions
+        threads.share(lambda first, *_: stderr.told.wait(TIMEOUT), 0, 1, np.zeros(1))
+    assert stderr.getvalue().startswith(
+        "Compiling the simulator's kernels, once on this machine and for this precision"
     )
-    assert not done.returncode, done.stderr
-    return done.stdout, done.stderr
+    assert stderr.getvalue().count("\n") == 1
 
 
-def test_a_second_process_compiles_nothing():
-    trained()
-    code = """
-from backends.statevector import threads
-threads.PATIENCE = 60  # a slow disk is no compiler
-import test_threads
-test_threads.trained()
-from backends.statevector import sweeps
-names = [name for name, f in vars(sweeps).items() if hasattr(f, "stats") and f.stats.cache_path]
-used = [name for name in names if getattr(sweeps, name).signatures]
-print(*used, sum(len(getattr(sweeps, name).stats.cache_misses) for name in used))
-"""
-    out, err = run(code)
-    assert {"forward", "backward"} <= set(out.split()) and out.split()[-1] == "0" and not err
+def test_a_short_wait_is_not(monkeypatch, say_again):
+    monkeypatch.setattr(sys, "stderr", stderr := Told())
+    monkeypatch.setattr(threads, "PATIENCE", 60.0)
+    before = threading.active_count()
+    threads.share(lambda *_: None, 0, 1, np.zeros(1))
+    for timer in threading.enumerate():
+        if isinstance(timer, threading.Timer):
+            timer.join()  # it was cancelled
+    assert threading.active_count() <= before and not stderr.getvalue()
