@@ -79,15 +79,16 @@ def test_ctrl_c_while_workers_start_is_heard_afterwards(heard):
 # --- lost workers --------------------------------------------------------------------------------------------------
 
 
-def die(i):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def test_a_worker_that_is_killed_is_said_in_one_line():
+def test_a_worker_that_is_killed_is_said_in_one_line_and_the_next_start_anew():
+    process = python(
+        "def die(i):\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "try:\n    list(workers.results([joblib.delayed(die)(i) for i in range(4)], 2))\n"
+        "except ChildProcessError as error:\n    print(error)\n"
+        "print(sorted(workers.results([joblib.delayed(abs)(i) for i in range(4)], 2)))",
+        stderr=subprocess.PIPE,
+    )
     message = "A worker process died, killed or out of memory: if it happens again, use fewer jobs (--jobs)."
-    with pytest.raises(ChildProcessError, match=re.escape(message)):
-        list(workers.results([joblib.delayed(die)(i) for i in range(4)], 2))
-    assert sorted(workers.results([joblib.delayed(abs)(i) for i in range(4)], 2)) == [0, 1, 2, 3], "it can start again"
+    assert process.communicate(timeout=LONG) == (f"{message}\n[0, 1, 2, 3]\n", "")
 
 
 CLUSTER = """
