@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,17 @@ from numba.core.caching import FunctionCache, IndexDataCacheFile
 #: Files that the passes are made of.
 SOURCES = tuple(Path(__file__).with_name(name) for name in ("lanes.py", "kernels.py", "sweeps.py"))
 
+#: Set once a function was not found on the disk, and is compiled.
+compiling = threading.Event()
+
 
 def kept(function: Callable[..., None]) -> Any:
     """Compile a function, once on this machine; in every process where nothing can be written."""
     compiled: Any = njit(nogil=True, error_model="numpy")(function)
-    with contextlib.suppress(RuntimeError):  # no folder to write to
+    try:
         compiled._cache = _Cache(function)
+    except RuntimeError:  # no folder to write to
+        compiling.set()
     return compiled
 
 
@@ -44,6 +50,12 @@ class _Cache(FunctionCache):
         own = self._impl.locator.get_source_stamp()
         stamp = own, _digest(b"".join(path.read_bytes() for path in SOURCES))
         self._cache_file = _Files(self._cache_path, self._impl.filename_base, stamp)
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        found = super().load_overload(sig, target_context)
+        if found is None:
+            compiling.set()
+        return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
         with contextlib.suppress(OSError):  # a full disk is no reason to fail

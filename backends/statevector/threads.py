@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from backends.statevector.disk import compiling
+
 #: Seconds after which a wait is explained.
 PATIENCE = 1.0
 
@@ -58,8 +60,8 @@ os.register_at_fork(after_in_child=_after_fork)
 
 @contextmanager
 def _patience() -> Iterator[None]:
-    """Say what the wait is for, when it takes longer than a second."""
-    timer = threading.Timer(PATIENCE, _say_once)
+    """Say what the wait is for, when it takes longer than a second and is not for the disk."""
+    timer = threading.Timer(PATIENCE, lambda: compiling.is_set() and _say_once())
     timer.daemon = True
     timer.start()
     try:
