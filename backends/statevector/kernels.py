@@ -236,10 +236,8 @@ def dense(re, im, size, masks, first, count, matrix, block):
     """Multiply the 2**count amplitudes of every group by a matrix, (dim, dim, 2, lanes) flat; ``block`` is scratch."""
     pivots = pivot_bits(masks, first, count)
     offsets = np.array([member(0, x, masks, first, count) for x in range(1 << count)])
-    if count == 2:  # numbers known to the compiler make short loops vanish
+    if count == 2:  # a number known to the compiler makes short loops vanish
         dense_groups(re, im, size >> 2, 4, masks, first, pivots, offsets, matrix, block)
-    elif count == 3:
-        dense_groups(re, im, size >> 3, 8, masks, first, pivots, offsets, matrix, block)
     else:
         dense_groups(re, im, size >> count, 1 << count, masks, first, pivots, offsets, matrix, block)
 

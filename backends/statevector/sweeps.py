@@ -317,15 +317,15 @@ def backward_tile(re, im, lr, li, tables, outer, coefficients, slopes, weights, 
             phase_z_back(re, im, lr, li, size, select, coefficients, 4 * index, slopes, 3 * index)
         elif kind == 4:
             lane_signs(scratch, masks, first, count, outer, n_lanes)
-            minus(re, im, size, masks, first, count, scratch)
-            minus(lr, li, size, masks, first, count, scratch)
+            for r, m in ((re, im), (lr, li)):
+                minus(r, m, size, masks, first, count, scratch)
         elif kind == 5:
             control_parts(scratch, masks, first, count, outer, index, n_lanes)
-            controlled(re, im, size, masks, first, count, scratch)
-            controlled(lr, li, size, masks, first, count, scratch)
+            for r, m in ((re, im), (lr, li)):
+                controlled(r, m, size, masks, first, count, scratch)
         elif kind == 6:
-            multiply(re, im, masks, first, count, outer, matrices, index, True, n_lanes, scratch)
-            multiply(lr, li, masks, first, count, outer, matrices, index, True, n_lanes, scratch)
+            for r, m in ((re, im), (lr, li)):
+                multiply(r, m, masks, first, count, outer, matrices, index, True, n_lanes, scratch)
         elif kind == 7:
             word_back(re, im, lr, li, size, flip, select, weights, index)
         else:

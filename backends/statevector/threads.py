@@ -72,5 +72,5 @@ def _patience() -> Iterator[None]:
 
 @cache
 def _say_once() -> None:
-    text = "Compiling the simulator's kernels, once on this machine and for this precision: some 15 seconds."
+    text = "Compiling the simulator's kernels, once on this machine and for this precision: some 20 seconds."
     print(text, file=sys.stderr, flush=True)
