@@ -94,7 +94,12 @@ def fits(program: FusedProgram, n_lanes: int, n_local: int) -> bool:
     n_lane_bits = n_lanes.bit_length() - 1
     size = min(n_local, program.n_qubits - n_lane_bits)
     least = max((len(op.masks) for op in program.ops if op.kind != "diagonal"), default=1)
-    return size >= least + (n_lane_bits if size >= 2 * n_lane_bits else 0)
+    return size >= least + (n_lane_bits if _is_roomy(size, n_lane_bits) else 0)
+
+
+def _is_roomy(size: int, n_low: int) -> bool:
+    """Whether a tile has room for the lowest bits and for as many others again, and more."""
+    return size > 2 * n_low
 
 
 def _take(ops: list[Fused], size: int, low: list[int]) -> tuple[list[Fused], list[Fused], list[int]]:
@@ -106,7 +111,7 @@ def _take(ops: list[Fused], size: int, low: list[int]) -> tuple[list[Fused], lis
     rest: list[Fused] = []
     late: list[Mask] = []
     span: list[int] = []
-    roomy = size >= 2 * len(low)
+    roomy = _is_roomy(size, len(low))
     for number, op in enumerate(ops):
         if len(rest) > _LOOK_AHEAD:
             return taken, rest + ops[number:], span
