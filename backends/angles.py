@@ -13,6 +13,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from backends.identity import constants
 from circuits import Angle, Circuit
 from circuits.angles import Factor
 
@@ -59,7 +60,7 @@ class AngleMap:
 
 
 @lru_cache(maxsize=512)
-@torch.inference_mode(False)  # a cached constant outlives the call that makes it
+@constants()
 def angle_map(circuit: Circuit) -> AngleMap:
     """Return the compiled angles of a circuit."""
     position: dict[Factor, int] = {("x", i): 1 + i for i in range(circuit.n_inputs)}
@@ -104,6 +105,6 @@ def _sums(angles: tuple[Angle, ...], position: dict[Factor, int]) -> _Sums:
 
 
 @lru_cache(maxsize=2048)
-@torch.inference_mode(False)  # a cached constant outlives the call that makes it
+@constants()
 def _on(sums: _Sums, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     return sums.rows.to(device), sums.coefficients.to(device), sums.factors.to(device)

@@ -113,6 +113,7 @@ class EvaluatingBackend(ABC):
 
     def expectation(self, circuit: Circuit, inputs: Tensor | None, weights: Tensor, observables: Readout) -> Tensor:
         """Return the readout of every sample; see :class:`Backend`."""
+        check_not_mapped(self, inputs, weights)
         angles, shape = bind(self, circuit, inputs, weights, observables)
         check_finite(angles)
         x, w = inputs is not None and inputs.requires_grad, weights.requires_grad
@@ -187,6 +188,15 @@ def check_circuit(name: str, capabilities: Capabilities, circuit: Circuit, obser
         raise ValueError(
             f"got the operation {sorted(unknown)[0]!r}, which {name} cannot run: use the Statevector backend, "
             "or an encoding by gates"
+        )
+
+
+def check_not_mapped(backend: Backend, *tensors: Tensor | None) -> None:
+    """Raise TypeError inside ``torch.vmap``, for a backend that computes outside of torch."""
+    if any(isinstance(t, Tensor) and torch._C._functorch.is_batchedtensor(t) for t in tensors):
+        raise TypeError(
+            f"got a call inside torch.vmap, expected plain tensors for {type(backend).__name__}: "
+            "give the layer the whole batch, it takes any leading dimensions, or use backends.Statevector()"
         )
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from backends.identity import constants
 from circuits import Circuit
 
 Evaluate = Callable[[Tensor], Tensor]
@@ -189,7 +190,7 @@ def _check_step(step: float) -> None:
 
 
 @lru_cache(maxsize=512)
-@torch.inference_mode(False)  # a cached constant outlives the call that makes it
+@constants()
 def _shifts(circuit: Circuit, columns: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
     """Return, per shifted evaluation, the angle's column, the offset of all angles, and the coefficient."""
     gates = [op.gate for op in circuit.ops for _ in op.angles]

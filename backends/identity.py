@@ -1,10 +1,21 @@
-"""A cache by identity: cheaper than comparing circuits and observables at every call of a layer."""
+"""Caches: by identity, cheaper than comparing circuits and observables at every call; and of constant tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
+
+import torch
+from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
+
+
+@contextmanager
+def constants() -> Iterator[None]:
+    """Make tensors that outlive the call that makes them: outside of inference mode and of torch.func transforms."""
+    with torch.inference_mode(False), temporarily_clear_interpreter_stack():
+        yield
 
 
 class _Same:

@@ -242,7 +242,7 @@ def run(plan: Plan, show: bool = True) -> Comparison:
     FloatingPointError
         If the loss of a model is not finite.
     OSError
-        If the Dask scheduler does not answer.
+        If the Dask scheduler does not answer, or workers are lost.
     """
     labels = {unit.key: f"{records.label(*unit.row)}, seed {unit.seed}" for unit in plan.units}
     n_done = n_finished(plan)

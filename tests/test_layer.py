@@ -262,10 +262,30 @@ def test_second_derivatives(gradient):
 
 
 @torch_func
-def test_forward_mode():
-    sample = features()
-    assert close(torch.func.jacfwd(double_layer("backprop"))(sample), jacrev(double_layer())(sample))
-    assert close(hessian(double_layer("backprop"))(sample), jacrev(jacrev(double_layer()))(sample))
+@gradients
+def test_forward_mode(gradient):
+    layer, sample = double_layer(gradient), features()
+    assert close(torch.func.jacfwd(layer)(sample), jacrev(layer)(sample))
+    assert close(hessian(layer)(sample), jacrev(jacrev(layer))(sample))
+
+
+@torch_func
+@gradients
+def test_a_circuit_first_run_inside_a_transform(gradient):
+    circuit = Circuit(1, [RX(np.sin(0.1234 * inputs(1)[0]), 0)], n_inputs=1)
+    layer, sample = QuantumLayer(circuit, "Y0", Statevector(gradient)), torch.tensor([0.7], dtype=torch.float64)
+    layer.double()
+    want = -0.1234 * torch.cos(0.1234 * sample) * torch.cos(torch.sin(0.1234 * sample))
+    assert close(torch.func.jacfwd(layer)(sample)[0], want)  # what it keeps must not belong to this transform
+    assert close(vmap(torch.func.jacfwd(layer))(sample[None])[0, 0], want)
+    assert close(jacrev(layer)(sample)[0], want)
+
+
+@torch_func
+def test_vmap_of_a_backend_outside_of_torch():
+    layer = QuantumLayer(Circuit(1, [RX(inputs(1)[0], 0)], n_inputs=1), backend=DenseBackend())
+    with pytest.raises(TypeError, match=r"got a call inside torch.vmap, .* give the layer the whole batch"):
+        vmap(layer)(torch.zeros(2, 1))
 
 
 @torch_func

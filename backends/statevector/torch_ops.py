@@ -7,6 +7,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from backends.identity import constants
 from backends.statevector.program import Axes, Group, Program, arrange
 from backends.statevector.readout import diagonals, off_diagonals
 from backends.statevector.torch_kernels import apply, gather
@@ -82,7 +83,7 @@ def _products(group: Group, angles: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=1024)
-@torch.inference_mode(False)  # a cached constant outlives the call that makes it
+@constants()
 def _constants(group: Group, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     return (
         torch.as_tensor(group.columns, device=device),
@@ -92,7 +93,7 @@ def _constants(group: Group, dtype: torch.dtype, device: torch.device) -> tuple[
 
 
 @lru_cache(maxsize=64)
-@torch.inference_mode(False)  # a cached constant outlives the call that makes it
+@constants()
 def _vectors(
     observables: tuple[Observable, ...], order: Axes, dtype: torch.dtype, device: torch.device
 ) -> tuple[Tensor, list[tuple[int, Tensor, Tensor]]]:
