@@ -134,10 +134,8 @@ def bind(backend: Backend, circuit: Circuit, inputs: Tensor | None, weights: Ten
         If a size, a device or the circuit does not fit the backend.
     """
     check_circuit(type(backend).__name__, backend.capabilities, circuit, observables)
-    x, weights = check_tensors(backend, circuit, inputs, weights)
-    leading = _leading_shape(x, weights)
-    rows = [t.expand(*leading, t.shape[-1]).reshape(leading.numel(), t.shape[-1]) for t in (x, weights)]
-    return Bound(angle_map(circuit)(*rows), (*leading, len(observables)))
+    x, w, leading = rows(backend, circuit, inputs, weights)
+    return Bound(angle_map(circuit)(x, w.expand(len(x), -1)), (*leading, len(observables)))
 
 
 def rows(

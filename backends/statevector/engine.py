@@ -53,7 +53,6 @@ class Plan:
     """A circuit and its readout, ready to run on rows of features and weights of one dtype."""
 
     program: FusedProgram
-    shared_weights: bool
     slots: Slots
     turns: Turns
     output: Output
@@ -292,7 +291,6 @@ def make_plan(circuit: Circuit, observables: Readout, shared_weights: bool, torc
     segments = _segments(program, n_lanes)
     return Plan(
         program,
-        shared_weights,
         slots,
         _turns(program, numbers),
         _output(program, dtype),

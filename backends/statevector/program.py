@@ -20,6 +20,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from backends.statevector.fusion import start_order
 from circuits import CX, RZ, SX, Circuit, H, Op, SXdg
 from circuits.gates import pauli_matrix
 
@@ -228,11 +229,9 @@ def _embed(matrix: np.ndarray, qubits: tuple[int, ...], block: tuple[int, ...]) 
 def _start(circuit: Circuit) -> tuple[tuple[tuple[int, ...], ...], Axes]:
     """Return the columns of every amplitude register, and the qubits in the order the start state has them."""
     registers: list[tuple[int, ...]] = []
-    order: list[int] = []
     column = 0
     for op in circuit.ops:
         if op.gate.kind == "amplitudes":
             registers.append(tuple(range(column, column + len(op.angles))))
-            order += op.qubits
         column += len(op.angles)
-    return tuple(registers), (*order, *(q for q in range(circuit.n_qubits) if q not in order))
+    return tuple(registers), start_order(circuit)

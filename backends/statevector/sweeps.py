@@ -607,7 +607,8 @@ def backward(
     Where lanes are samples, from the readouts' gradients gy to those of the slots, ``rows`` (tiles, n_rows, lanes) flat
     and ``shared`` (tiles, n_shared), and of the start states, gs. Where lanes are amplitudes, psi goes from (sr, si) to
     (tr, ti), lambda (lr, li) changes in place, gw has the gradients of the words, and ``sums`` (rows, outer,
-    n_rotations, 3) takes the slopes of the rotations. Of the leading segment's states nothing is asked any more.
+    n_rotations, 3) takes the slopes of the rotations. ``fresh`` says that lambda is still 0. Of the leading segment's
+    states nothing is asked any more.
     """
     n_lanes, n_outer, by_samples = 64 // gy.itemsize, len(tables.outer), len(tables.lanes) == 1
     length, n_rotations = len(tables.local) * n_lanes, len(turns.starts) - 1
