@@ -168,6 +168,12 @@ def _shuffled(dataset: Dataset, seed: int, **settings: Any) -> DataLoader[Any]:
     return DataLoader(dataset, shuffle=True, generator=torch.Generator().manual_seed(seed), **settings)
 
 
+def _warm_up(module: nn.Module, X: np.ndarray) -> None:
+    """Run a copy of a module once: what a process does once, as compiling, is not counted as training."""
+    with torch.random.fork_rng(devices=[]):
+        copy.deepcopy(module)(torch.as_tensor(X[:2])).sum().backward()
+
+
 class _Watch(Callback):
     """Keeps the history as plain numbers, reports each epoch, and stops a training whose loss is not finite."""
 
@@ -175,6 +181,9 @@ class _Watch(Callback):
         self.name, self.on_epoch = name, on_epoch
         self.history: list[Epoch] = []
         self.began = self.trained = 0.0
+
+    def on_train_begin(self, net: NeuralNetClassifier, X: Any = None, **kwargs: Any) -> None:
+        _warm_up(net.module_, X)
 
     def on_epoch_begin(self, net: NeuralNetClassifier, **kwargs: Any) -> None:
         self.began = time.perf_counter()

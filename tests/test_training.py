@@ -70,6 +70,20 @@ def test_history():
     assert set(training.fit(small, X, Y, epochs=1).history[0]) == {"epoch", "train_loss", "seconds"}
 
 
+def test_what_a_process_does_once_is_not_counted(monkeypatch):
+    happened = []
+
+    class Slow(nn.Linear):
+        def forward(self, x):
+            happened.append("run")
+            return super().forward(x)
+
+    clock = training.time.perf_counter
+    monkeypatch.setattr(training.time, "perf_counter", lambda: happened.append("clock") or clock())
+    training.fit(lambda: Slow(4, 3), X, Y, epochs=1)
+    assert happened[:3] == ["run", "clock", "run"]
+
+
 def test_watching_does_not_change_the_training():
     one = training.fit(small, X, Y, epochs=2, valid=(X, Y))
     other = training.fit(small, X, Y, epochs=2)
