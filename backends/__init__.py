@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from backends.base import Backend, Capabilities, EvaluatingBackend
+from backends.base import Backend, Capabilities, Estimate, EvaluatingBackend
 from backends.gradients import FiniteDifference, Gradient, ParameterShift, Spsa
 from backends.names import get
 from backends.statevector import Statevector
@@ -29,6 +29,7 @@ _BRIDGES = {
 __all__ = [
     "Backend",
     "Capabilities",
+    "Estimate",
     "EvaluatingBackend",
     "FiniteDifference",
     "Gradient",

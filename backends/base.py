@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from backends.angles import angle_map, trainable_columns
-from backends.gradients import Gradient
+from backends.gradients import Gradient, is_deferred
 from circuits import Circuit, Probabilities
 from circuits.observables import Readout
 
@@ -71,6 +71,13 @@ class Backend(Protocol):
         ...
 
 
+class Estimate(NamedTuple):
+    """What a backend read, float64 on the CPU, (rows, n_readouts): values, and standard errors where it drew shots."""
+
+    values: Tensor
+    stderr: Tensor | None = None
+
+
 class Bound(NamedTuple):
     """A checked call: one row of gate angles per sample."""
 
@@ -85,10 +92,20 @@ class EvaluatingBackend(ABC):
     ----------
     gradient : Gradient
         ``ParameterShift()``, ``Spsa()`` or ``FiniteDifference()``.
+    together : bool
+        Whether what a gradient needs is evaluated with the readouts, in one call of ``evaluate``, instead of in the
+        backward pass: for machines where every call is a job that queues.
+
+    Attributes
+    ----------
+    last_stderr : Tensor, shape (*, n_readouts), or None
+        Standard errors of the last readouts; None where they are exact.
     """
 
-    def __init__(self, gradient: Gradient) -> None:
+    def __init__(self, gradient: Gradient, together: bool = False) -> None:
         self.gradient = gradient
+        self.together = together
+        self.last_stderr: Tensor | None = None
 
     @property
     @abstractmethod
@@ -96,8 +113,8 @@ class EvaluatingBackend(ABC):
         """What the backend can do."""
 
     @abstractmethod
-    def evaluate(self, circuit: Circuit, angles: Tensor, observables: Readout) -> Tensor:
-        """Return the readouts of every row.
+    def evaluate(self, circuit: Circuit, angles: Tensor, observables: Readout) -> Tensor | Estimate:
+        """Return the readouts of every row, with standard errors where shots are drawn.
 
         Parameters
         ----------
@@ -108,7 +125,7 @@ class EvaluatingBackend(ABC):
 
         Returns
         -------
-        Tensor, shape (rows, len(observables)), float64 on the CPU
+        Tensor, shape (rows, len(observables)), float64 on the CPU, or Estimate
         """
 
     def expectation(self, circuit: Circuit, inputs: Tensor | None, weights: Tensor, observables: Readout) -> Tensor:
@@ -118,8 +135,11 @@ class EvaluatingBackend(ABC):
         check_finite(angles)
         x, w = inputs is not None and inputs.requires_grad, weights.requires_grad
         columns = trainable_columns(circuit, x, w) if torch.is_grad_enabled() else ()
-        evaluate = partial(_evaluate, self, circuit, observables)
-        values = self.gradient(evaluate, circuit, angles.double(), columns)
+        evaluate = _Evaluation(self, circuit, observables)
+        together = self.together and not is_deferred()
+        values = self.gradient(evaluate, circuit, angles.double(), columns, together)
+        stderr = evaluate.first_stderr
+        self.last_stderr = None if stderr is None else stderr[: len(angles)].to(angles).reshape(shape)
         return values.to(angles.dtype).reshape(shape)
 
 
@@ -237,8 +257,22 @@ def _leading_shape(x: Tensor, w: Tensor) -> torch.Size:
         ) from None
 
 
-def _evaluate(backend: EvaluatingBackend, circuit: Circuit, observables: Readout, angles: Tensor) -> Tensor:
-    if not len(angles):
-        return angles.new_zeros(0, len(observables))
-    values = backend.evaluate(circuit, angles.detach().to("cpu", torch.float64), observables)
-    return values.to(angles.device)
+@dataclass
+class _Evaluation:
+    """Evaluates rows on a backend; keeps the standard errors of the first call, which has the readouts themselves."""
+
+    backend: EvaluatingBackend
+    circuit: Circuit
+    observables: Readout
+    calls: int = 0
+    first_stderr: Tensor | None = None
+
+    def __call__(self, angles: Tensor) -> Tensor:
+        if not len(angles):
+            return angles.new_zeros(0, len(self.observables))
+        found = self.backend.evaluate(self.circuit, angles.detach().to("cpu", torch.float64), self.observables)
+        values, stderr = found if isinstance(found, Estimate) else (found, None)
+        if not self.calls:
+            self.first_stderr = stderr
+        self.calls += 1
+        return values.to(angles.device)

@@ -1,13 +1,16 @@
 """Gradients of backends that can only evaluate: exact by parameter shift, or a named estimator.
 
 Each object is called with a function from angles (rows, n_angles) to readouts (rows, n_readouts) and returns the
-readouts with a gradient attached. ``columns`` lists the angles whose gradient is needed: no others are shifted.
+readouts with a gradient attached. ``columns`` lists the angles whose gradient is needed: no others are shifted. What is
+shifted is evaluated in the backward pass, or with the readouts in one call where that is asked for (``together``).
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -21,6 +24,23 @@ from circuits import Circuit
 
 Evaluate = Callable[[Tensor], Tensor]
 
+_DEFERRED: ContextVar[bool] = ContextVar("_DEFERRED", default=False)
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Evaluate nothing for a gradient before the backward pass asks for it: for layers that only predict."""
+    token = _DEFERRED.set(True)
+    try:
+        yield
+    finally:
+        _DEFERRED.reset(token)
+
+
+def is_deferred() -> bool:
+    """Whether the call is inside :func:`deferred`."""
+    return _DEFERRED.get()
+
 
 class Gradient(ABC):
     """How the readouts of an evaluating backend get their gradient."""
@@ -28,7 +48,9 @@ class Gradient(ABC):
     name: str
 
     @abstractmethod
-    def __call__(self, evaluate: Evaluate, circuit: Circuit, angles: Tensor, columns: tuple[int, ...]) -> Tensor:
+    def __call__(
+        self, evaluate: Evaluate, circuit: Circuit, angles: Tensor, columns: tuple[int, ...], together: bool = False
+    ) -> Tensor:
         """Return ``evaluate(angles)``, differentiable in the angles of ``columns``."""
 
 
@@ -42,7 +64,9 @@ class ParameterShift(Gradient):
 
     name = "parameter-shift"
 
-    def __call__(self, evaluate: Evaluate, circuit: Circuit, angles: Tensor, columns: tuple[int, ...]) -> Tensor:
+    def __call__(
+        self, evaluate: Evaluate, circuit: Circuit, angles: Tensor, columns: tuple[int, ...], together: bool = False
+    ) -> Tensor:
         """Return ``evaluate(angles)`` with its exact gradient.
 
         Raises
@@ -50,7 +74,9 @@ class ParameterShift(Gradient):
         ValueError
             If the gradient of an operation without a shift rule is needed.
         """
-        return _Shift.apply(evaluate, _shifts(circuit, columns), angles)
+        shifts = _shifts(circuit, columns)
+        measured = _measured(evaluate, angles, _shifted(shifts, angles)) if together and columns else None
+        return _Shift.apply(evaluate, shifts, angles, measured)
 
 
 @dataclass(frozen=True)
@@ -74,10 +100,12 @@ class FiniteDifference(Gradient):
     def __post_init__(self) -> None:
         _check_step(self.step)
 
-    def __call__(self, evaluate: Evaluate, circuit: Circuit, angles: Tensor, columns: tuple[int, ...]) -> Tensor:
+    def __call__(
+        self, evaluate: Evaluate, circuit: Circuit, angles: Tensor, columns: tuple[int, ...], together: bool = False
+    ) -> Tensor:
         """Return ``evaluate(angles)`` with its estimated gradient."""
         directions = torch.eye(angles.shape[1], dtype=angles.dtype, device=angles.device)[list(columns), None]
-        return _Central.apply(evaluate, self.name, self.step, directions, directions, angles)
+        return _central(evaluate, self.name, self.step, directions, directions, angles, together and bool(columns))
 
 
 @dataclass
@@ -113,14 +141,17 @@ class Spsa(Gradient):
         if self.n_directions < 1:
             raise ValueError(f"got n_directions={self.n_directions}, expected at least 1")
 
-    def __call__(self, evaluate: Evaluate, circuit: Circuit, angles: Tensor, columns: tuple[int, ...]) -> Tensor:
+    def __call__(
+        self, evaluate: Evaluate, circuit: Circuit, angles: Tensor, columns: tuple[int, ...], together: bool = False
+    ) -> Tensor:
         """Return ``evaluate(angles)`` with its estimated gradient."""
         n_directions = self.n_directions if columns else 0
         signs = torch.zeros(n_directions, *angles.shape, dtype=angles.dtype, device=angles.device)
         shape = n_directions, len(angles), len(columns)
         draw = torch.randint(0, 2, shape, generator=self._generator(), device="cpu")
         signs[:, :, list(columns)] = (2 * draw - 1).to(signs)
-        return _Central.apply(evaluate, self.name, self.step, signs, signs / self.n_directions, angles)
+        units = signs / self.n_directions
+        return _central(evaluate, self.name, self.step, signs, units, angles, together and bool(columns))
 
     def _generator(self) -> torch.Generator | None:
         if self.seed is None:
@@ -133,40 +164,40 @@ class _Shift(Function):
     """Readouts whose backward pass evaluates shifted rows, through itself: so every further derivative is exact."""
 
     @staticmethod
-    def forward(evaluate: Evaluate, shifts: Any, angles: Tensor) -> Tensor:
-        return evaluate(angles)
+    def forward(evaluate: Evaluate, shifts: Any, angles: Tensor, measured: Any) -> Tensor:
+        return measured[0] if measured else evaluate(angles)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
-        ctx.evaluate, ctx.shifts, angles = inputs
-        ctx.values = None
+        ctx.evaluate, ctx.shifts, angles, measured = inputs
+        ctx.values = measured[1] if measured else None
         ctx.save_for_backward(angles)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
         (angles,) = ctx.saved_tensors
         columns, offsets, coefficients = (t.to(angles.device) for t in ctx.shifts)
-        rows = (angles + offsets[:, None]).flatten(0, 1)
-        if ctx.values is None or torch.is_grad_enabled():  # else a second pass, which must not measure anew
-            values = _Shift.apply(ctx.evaluate, ctx.shifts, rows).unflatten(0, (len(offsets), len(angles)))
-            ctx.values = values.detach()
-        else:
-            values = ctx.values
+        known = None if ctx.values is None else (ctx.values, None)  # not measured again, by a second pass either
+        values = _Shift.apply(ctx.evaluate, ctx.shifts, _shifted(ctx.shifts, angles), known)
+        ctx.values = values.detach()
+        values = values.unflatten(0, (len(offsets), len(angles)))
         slopes = coefficients[:, None] * (values * grad).sum(-1)
-        return None, None, torch.zeros_like(angles).index_add(1, columns, slopes.T)
+        return None, None, torch.zeros_like(angles).index_add(1, columns, slopes.T), None
 
 
 class _Central(Function):
     """Readouts with the gradient ``sum_s (f(t + h d_s) - f(t - h d_s)) / 2h * e_s``, of first order only."""
 
     @staticmethod
-    def forward(evaluate: Evaluate, name: str, step: float, steps: Tensor, units: Tensor, angles: Tensor) -> Tensor:
-        return evaluate(angles)
+    def forward(
+        evaluate: Evaluate, name: str, step: float, steps: Tensor, units: Tensor, angles: Tensor, measured: Any
+    ) -> Tensor:
+        return measured[0] if measured else evaluate(angles)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
-        ctx.evaluate, ctx.name, ctx.step, steps, units, angles = inputs
-        ctx.values = None
+        ctx.evaluate, ctx.name, ctx.step, steps, units, angles, measured = inputs
+        ctx.values = measured[1] if measured else None
         ctx.save_for_backward(steps, units, angles)
 
     @staticmethod
@@ -177,11 +208,34 @@ class _Central(Function):
                 "use ParameterShift() or the Statevector backend"
             )
         steps, units, angles = ctx.saved_tensors
-        both = torch.stack([angles + ctx.step * steps, angles - ctx.step * steps])
         if ctx.values is None:  # a second pass must not measure anew
-            ctx.values = ctx.evaluate(both.flatten(0, 2)).unflatten(0, both.shape[:3])
-        slopes = ((ctx.values[0] - ctx.values[1]) * grad).sum(-1) / (2 * ctx.step)  # (directions, rows)
-        return (None,) * 5 + ((slopes[:, :, None] * units).sum(0),)
+            ctx.values = ctx.evaluate(_both_sides(angles, ctx.step * steps))
+        ahead, behind = ctx.values.unflatten(0, (2, len(steps), len(angles)))
+        slopes = ((ahead - behind) * grad).sum(-1) / (2 * ctx.step)  # (directions, rows)
+        return (None,) * 5 + ((slopes[:, :, None] * units).sum(0), None)
+
+
+def _central(
+    evaluate: Evaluate, name: str, step: float, steps: Tensor, units: Tensor, angles: Tensor, together: bool
+) -> Tensor:
+    measured = _measured(evaluate, angles, _both_sides(angles, step * steps)) if together else None
+    return _Central.apply(evaluate, name, step, steps, units, angles, measured)
+
+
+def _measured(evaluate: Evaluate, angles: Tensor, shifted: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the readouts of rows and of shifted rows, from one evaluation."""
+    values = evaluate(torch.cat([angles, shifted]).detach())
+    return values[: len(angles)], values[len(angles) :]
+
+
+def _both_sides(angles: Tensor, steps: Tensor) -> Tensor:
+    """Return the rows shifted ahead along every step (directions, rows or 1, n_angles), then behind."""
+    return torch.stack([angles + steps, angles - steps]).flatten(0, 2)
+
+
+def _shifted(shifts: tuple[Tensor, ...], angles: Tensor) -> Tensor:
+    """Return all rows with the first offset, then with the next, (terms * rows, n_angles)."""
+    return (angles + shifts[1].to(angles.device)[:, None]).flatten(0, 1)
 
 
 def _check_step(step: float) -> None:

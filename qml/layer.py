@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, Literal
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from backends import Backend, Statevector
 from backends.base import check_circuit
+from backends.gradients import deferred
 from circuits import Circuit, Probabilities, z_each
 from circuits.observables import Readout, as_readout
 from qml.init import uniform_
@@ -50,6 +52,8 @@ class QuantumLayer(nn.Module):
         Last dimensions of input and output.
     weights : Parameter, shape (n_weights,)
         In radians.
+    last_stderr : Tensor, shape (*, out_features), or None
+        Standard errors of the last output, where the backend draws shots.
 
     Raises
     ------
@@ -79,6 +83,7 @@ class QuantumLayer(nn.Module):
         self.circuit = _checked_circuit(circuit)
         self.observables = _checked_readout(circuit, observables, readout)
         self.init = init
+        self.last_stderr: Tensor | None = None
         self.to_backend(Statevector() if backend is None else backend)
         self.in_features, self.out_features = circuit.n_inputs, len(self.observables)
         self.weights = nn.Parameter(torch.empty(circuit.n_weights, device=device, dtype=_checked_dtype(dtype)))
@@ -141,7 +146,10 @@ class QuantumLayer(nn.Module):
         used = self.weights if weights is None else weights
         if isinstance(x, Tensor) and x.dtype in AUTOCAST_DTYPES and torch.is_autocast_enabled(x.device.type):
             x = x.to(used.dtype)  # circuits are computed in full precision
-        return self.backend.expectation(self.circuit, x, used, self.observables)
+        with nullcontext() if self.training else deferred():  # what only predicts pays for no gradient
+            y = self.backend.expectation(self.circuit, x, used, self.observables)
+        self.last_stderr = getattr(self.backend, "last_stderr", None)
+        return y
 
     def extra_repr(self) -> str:
         """Return what ``print(layer)`` shows."""

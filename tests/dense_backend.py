@@ -10,8 +10,8 @@ from circuits import Circuit, Op, Probabilities, inputs
 class DenseBackend(EvaluatingBackend):
     """Whole-space matrices, one sample after the other; ``calls`` lists the rows of every evaluation."""
 
-    def __init__(self, gradient=None, max_qubits=6):
-        super().__init__(gradient or ParameterShift())
+    def __init__(self, gradient=None, max_qubits=6, together=False):
+        super().__init__(gradient or ParameterShift(), together)
         self.max_qubits = max_qubits
         self.calls = []
 

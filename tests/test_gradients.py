@@ -9,7 +9,8 @@ from dense_backend import DenseBackend
 from problems import PROBLEMS
 from tolerances import close
 
-from backends import FiniteDifference, ParameterShift, Spsa, Statevector
+from backends import Estimate, FiniteDifference, ParameterShift, Spsa, Statevector
+from backends.gradients import deferred
 from circuits import (
     CP,
     CRX,
@@ -166,6 +167,59 @@ def test_two_backward_passes_agree(gradient):
     value = DenseBackend(gradient).expectation(CIRCUIT, x, w, READOUT).sum()
     first, second = (torch.autograd.grad(value, (x, w), retain_graph=True) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("gradient", "n_rows"), [(ParameterShift(), 2 * 11), (FiniteDifference(), 2 * 9), (Spsa(), 2 * 3)]
+)
+def test_together_is_one_evaluation_with_the_same_gradient(gradient, n_rows):
+    x, w = tensors(2)
+    apart, together = DenseBackend(copy.copy(gradient)), DenseBackend(copy.copy(gradient), together=True)
+    torch.manual_seed(5)
+    want = torch.autograd.grad(apart.expectation(CIRCUIT, x, w, READOUT).sum(), (x, w))
+    torch.manual_seed(5)
+    found = torch.autograd.grad(together.expectation(CIRCUIT, x, w, READOUT).sum(), (x, w))
+    assert together.calls == [n_rows] and len(apart.calls) == 2
+    assert all(torch.equal(a, b) for a, b in zip(found, want, strict=True))
+
+
+@pytest.mark.parametrize("gradient", [ParameterShift(), *ESTIMATORS])
+def test_together_measures_nothing_for_a_gradient_that_is_not_wanted(gradient):
+    backend = DenseBackend(gradient, together=True)
+    x, w = tensors(2)
+    with torch.no_grad():
+        backend.expectation(CIRCUIT, x, w, READOUT)
+    backend.expectation(CIRCUIT, *tensors(2, grad=""), READOUT)
+    with deferred():
+        value = backend.expectation(CIRCUIT, x, w, READOUT).sum()
+    assert backend.calls == [2, 2, 2]
+    value.backward()
+    assert len(backend.calls) == 4 and w.grad.abs().max() > 0.1
+
+
+def test_together_is_exact_to_second_order():
+    backend = DenseBackend(together=True)
+    circuit = Circuit(2, [H(0), RX(0.4, 1), CRX(w[0], 0, 1)], n_weights=1)
+    found, want = (derivatives(made, circuit, 2) for made in (backend, Statevector("backprop")))
+    assert close(found, want)
+
+
+class Counted(DenseBackend):
+    """Says that every readout came from four shots."""
+
+    def evaluate(self, circuit, angles, observables):
+        values = super().evaluate(circuit, angles, observables)
+        return Estimate(values, ((1 - values**2) / 4).sqrt())
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_standard_errors_are_those_of_the_readouts(together):
+    backend = Counted(together=together)
+    x, w = tensors(2, 3)
+    value = backend.expectation(CIRCUIT, x, w, (pauli("Z0"), pauli("X1")))
+    assert close(backend.last_stderr, ((1 - value.detach() ** 2) / 4).sqrt())
+    value.sum().backward()
+    assert backend.last_stderr.shape == (2, 3, 2)
 
 
 class Noisy(DenseBackend):

@@ -361,3 +361,11 @@ def test_two_replicas_have_the_gradient_of_the_whole_batch(tmp_path):
     for rank in (0, 1):
         found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
         assert all(close(a, b) and b.abs().max() > 0 for a, b in zip(found, want, strict=True))
+
+
+def test_a_layer_that_only_predicts_measures_nothing_for_a_gradient():
+    layer = QuantumLayer(CIRCUIT, backend=DenseBackend(together=True))
+    layer.eval()(torch.zeros(3, layer.in_features))
+    layer.train()(torch.zeros(3, layer.in_features))
+    first, second = layer.backend.calls
+    assert first == 3 < second and layer.last_stderr is None
