@@ -14,7 +14,7 @@ from strategies import QUICK, haar_unitary, random_circuits
 from tolerances import atol, close
 
 from backends import Statevector
-from backends.statevector import STATES_IN_FLIGHT, buffers, engine
+from backends.statevector import STATES_IN_FLIGHT, buffers, engine, tiles
 from backends.statevector.engine import make_plan
 from circuits import (
     CCZ,
@@ -48,13 +48,20 @@ def poisoned(monkeypatch):
     monkeypatch.setattr(buffers, "_take", lambda length, dtype: np.full(length, np.nan, dtype))
 
 
-#: How the state is laid out: whether lanes are amplitudes, and the bits of a tile.
-FORMS = {"samples": (False, 10), "amplitudes": (True, 10), "small tiles": (True, 3)}
+#: How the state is laid out: whether lanes are amplitudes, the bits of a tile, and those from which on rotations run in
+#: pairs.
+FORMS = {
+    "samples": (False, 10, 8),
+    "pairs of samples": (False, 10, 2),
+    "amplitudes": (True, 10, 8),
+    "small tiles": (True, 3, 2),
+}
 
 
 def set_form(monkeypatch, name):
     """Let every plan made from now on have one form."""
-    by_amplitudes, bits = FORMS[name]
+    by_amplitudes, bits, pair_bits = FORMS[name]
+    monkeypatch.setattr(tiles, "PAIR_BITS", pair_bits)
     monkeypatch.setattr(engine, "LOCAL_BITS", (bits,))
     monkeypatch.setattr(engine, "FEW_QUBITS", 1 if by_amplitudes else 99)
     monkeypatch.setattr(engine, "MANY_QUBITS", 0 if by_amplitudes else 99)
@@ -121,7 +128,10 @@ def compare(circuit, readout, x, w, against_dense=True):
 x, w = inputs(4), weights(6)
 
 
-@pytest.mark.parametrize("name, n_qubits", [("samples", (1, 6)), ("amplitudes", (5, 6)), ("small tiles", (6, 7))])
+@pytest.mark.parametrize(
+    "name, n_qubits",
+    [("samples", (1, 6)), ("pairs of samples", (2, 6)), ("amplitudes", (5, 6)), ("small tiles", (6, 7))],
+)
 @dtypes
 def test_random_circuits(monkeypatch, name, n_qubits, dtype):
     set_form(monkeypatch, name)
@@ -133,8 +143,8 @@ def test_random_circuits(monkeypatch, name, n_qubits, dtype):
         n = circuit.n_qubits
         readout = Probabilities((n - 1, 0)[: min(n, 2)]) if seed % 4 == 0 else (*words_of(n, seed), *z_each(n))
         plan = compare(circuit, readout, *tensors(circuit, seed, 1 + seed % 5, dtype=dtype))
-        assert plan.by_samples(3) == (name == "samples" or not plan.segments)
-        assert plan.segments or name == "samples" or 2**n < 8 * lanes
+        assert plan.by_samples(3) == ("samples" in name or not plan.segments)
+        assert plan.segments or "samples" in name or 2**n < 8 * lanes
 
     check()
 
@@ -180,7 +190,7 @@ def test_many_segments_and_outer_tiles(monkeypatch, n, bits, dtype):
     monkeypatch.setattr(engine, "LOCAL_BITS", (bits,))
     circuit = layered(n)
     plan = compare(circuit, (*words_of(n, 2), *z_each(n)), *tensors(circuit, 0, 3, dtype=dtype), against_dense=False)
-    assert len(plan.segments) > 4 and len(plan.segments[0].outer) > 1 and not plan.by_samples(3)
+    assert len(plan.segments) > 4 and len(plan.segments[-1].outer) > 1 and not plan.by_samples(3)
     compare(circuit, Probabilities((n - 1, 0, 3)), *tensors(circuit, 1, 2, dtype=dtype), against_dense=False)
 
 
@@ -379,7 +389,7 @@ def test_states_are_kept_only_where_a_gradient_may_be_asked_for(monkeypatch, wan
 
     def spied(*arguments):
         y, states = forward(*arguments)
-        kept.extend(len(state) for state in states[1:3])
+        kept.extend(len(state) for state in states[1].arrays)
         return y, states
 
     monkeypatch.setattr(engine, "_forward", spied)

@@ -65,9 +65,14 @@ def check(circuit, readout, seed=0):
         assert close(found, dense.expectation(circuit, x, w, readout), 1e-12)
 
 
+def everything(n_qubits):
+    """A readout that sees every gate."""
+    return tuple(pauli(f"{letter}{q}") for letter in "XYZ" for q in range(n_qubits))
+
+
 def gates(circuit, readout=None):
     """The fused operations that change the state."""
-    readout = Probabilities(tuple(range(circuit.n_qubits))) if readout is None else readout
+    readout = everything(circuit.n_qubits) if readout is None else readout
     return [op for op in fuse(circuit, readout).ops if masks.is_gate(op)]
 
 
@@ -201,7 +206,7 @@ def test_number_of_gates(name):
 
 def test_equal_angles_share_a_slot():
     circuit = Circuit(3, [[RX(2 * x[0], q), RZ(w[0] * x[0], q), RZZ(w[0] * x[0], 0, 2)] for q in (0, 1)], 1, 1)
-    program = fuse(circuit, Probabilities((0,)))
+    program = fuse(circuit, everything(3))
     assert len(program.slots) == 2 and sum(len(op.turns) for op in program.ops) == 6
 
 
@@ -222,7 +227,9 @@ UNSEEN = {
     "not what a control reaches": ([RX(x[0], 1), CZ(1, 0)], (pauli("X0"),), 2),
     "not what another observable reads": ([RZ(x[0], 0)], (pauli("Z0"), pauli("X0")), 1),
     "all, where the identity is read": ([RX(x[0], 0)], (pauli(""),), 0),
-    "none, where probabilities are read": ([RX(x[0], 1), RZ(x[1], 0)], Probabilities((0,)), 2),
+    "diagonal gates before probabilities": ([RX(x[0], 0), RZ(x[1], 0), CZ(0, 1)], Probabilities((0, 1)), 1),
+    "other qubits than those of the outcomes": ([RX(x[0], 1), RY(x[1], 0)], Probabilities((0,)), 1),
+    "the last turns of a rotation": ([RX(x[0], 0), RZ(x[1], 0), RZ(w[0], 0)], Z0, 1),
 }
 
 
@@ -232,6 +239,15 @@ def test_gates_that_no_readout_sees(name):
     circuit = Circuit(3, ops, 2, 1)
     assert len(gates(circuit, readout)) == expected
     check(circuit, readout)
+
+
+def test_turns_that_no_readout_sees():
+    ops = [RX(x[0], 0), RY(w[0], 0), RZ(x[1], 0), RZ(w[0], 0)]
+    circuit = Circuit(1, ops, 2, 1)
+    for readout, letters in ((Z0, "XY"), ((pauli("X0"),), "XYZZ"), (Probabilities((0,)), "XY")):
+        (op,) = gates(circuit, readout)
+        assert "".join(turn.letter for turn in op.turns) == letters
+        check(circuit, readout)
 
 
 def test_gates_that_turn_are_numbered_in_order():

@@ -169,6 +169,31 @@ def test_rotations_forward_and_back(kind, seed, dtype):
     assert close(found, slopes, TOLERANCE[dtype])  # and nothing else was written
 
 
+@precisions
+@seeds
+@pytest.mark.parametrize("kind", ["general", "real"])
+def test_two_rotations_forward_and_back(kind, seed, dtype):
+    rng = np.random.default_rng(seed)
+    table = virtual_qubits(rng, 3)
+    sets = [rotation({"real": "real_y"}.get(kind, kind), *table[m, :2].tolist()) for m in (1, 3)]
+    blocks, slopes = [coefficients_of(rng, dtype, words) for words in sets], numbers(rng, dtype, 7, 3)
+    coefficients = np.concatenate([blocks[0], blocks[1]])  # rotations 1 and 4 are run
+    (psi, lam), (psi_0, lam_0) = states(rng, dtype)
+    found = slopes.copy()
+    for state in (psi, lam):
+        getattr(kernels, f"both_{kind}")(*state, SIZE, table, 1, 3, coefficients.ravel(), 1, 4)
+    psi_1, lam_1 = (expected(blocks[0], sets[0], state) for state in (psi_0, lam_0))
+    psi_2, lam_2 = (expected(blocks[1], sets[1], state) for state in (psi_1, lam_1))
+    assert close(joined(psi), psi_2, TOLERANCE[dtype]) and close(joined(lam), lam_2, TOLERANCE[dtype])
+    back = getattr(kernels, f"both_{kind}_back")
+    back(*psi, *lam, SIZE, table, 3, 1, coefficients.ravel(), found.ravel(), 4, 1)
+    assert close(joined(psi), psi_0, TOLERANCE[dtype]) and close(joined(lam), lam_0, TOLERANCE[dtype])
+    for place, words, a, b in ((1, sets[0], psi_1, lam_1), (4, sets[1], psi_2, lam_2)):
+        wanted = {letter: (b.conj() * (word @ a)).sum(0).imag for letter, word in words.items()}
+        slopes[place] = [wanted.get(letter, 0 * slopes[0, 0]) for letter in "XYZ"]
+    assert close(found, slopes, TOLERANCE[dtype])  # and nothing else was written
+
+
 # Signs and matrices; a mask may select lanes and outer tiles as well.
 
 OUTER = 0b101

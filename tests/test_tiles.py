@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from strategies import QUICK, haar_unitary, random_circuits
 
 from backends.statevector import tiles
-from backends.statevector.fusion import fuse
-from backends.statevector.tiles import KINDS, _extend, _solver, fits, reduced, split, whole
+from backends.statevector.fusion import commute, fuse
+from backends.statevector.tiles import KINDS, _extend, _solver, common, fits, independent, pairs, reduced, split, whole
 from circuits import CCZ, CX, RX, RY, RZ, Circuit, H, Probabilities, pauli, unitary, z_each
 from circuits.templates import strongly_entangling
 
@@ -41,20 +41,31 @@ def key(op):
     return KINDS[kind], op.index, tuple((0 if kind == "Z" else f, 0 if proper_x else s) for f, s in op.masks)
 
 
-def decoded(segment):
-    """The operations of a table by brute force over all addresses."""
-    local, lanes, outer = (np.arange(len(v)) for v in (segment.local, segment.lanes, segment.outer))
-    addresses = segment.local[:, None, None] ^ segment.lanes[:, None] ^ segment.outer
-    bits = [1 << b for b in range((addresses.size - 1).bit_length())]
-    for kind, first, count, index in segment.ops.tolist():
-        found = []
+def addresses_of(segment):
+    """All addresses that a segment reaches, (local, lanes, outer)."""
+    return segment.local[:, None, None] ^ segment.lanes[:, None] ^ segment.outer
+
+
+def decoded(segment, program):
+    """The operations of a table, found among those of the program by brute force over the addresses that are live."""
+    lanes, outer, known = np.arange(len(segment.lanes)), np.arange(len(segment.outer)), Counter(map(key, program.ops))
+    for kind, first, count, index, live, _ in segment.ops.tolist():
+        local = np.arange(2**live)
+        addresses, flips, parities = addresses_of(segment)[: 2**live], [], []
         for flip, select, of_lanes, of_outer in segment.masks[first : first + count]:
             parts = masks.parity(select & local)[:, None, None] ^ (of_lanes >> lanes & 1)[:, None]
-            parities = parts ^ masks.parity(of_outer & outer)
-            mask = sum(bit * int(parities[addresses == bit][0]) for bit in bits)
-            assert np.array_equal(parities, masks.parity(mask & addresses))  # linear in the address
-            found.append((int(segment.local[flip]), mask))
-        yield kind, index, tuple(found)
+            parities.append(parts ^ masks.parity(of_outer & outer))
+            flips.append(int(segment.local[flip]))
+            assert flip < 2**live and select < 2**live
+        for op in known:
+            same = op[:2] == (kind, index) and [flip for flip, _ in op[2]] == flips
+            if same and all(
+                np.array_equal(p, masks.parity(s & addresses)) for p, (_, s) in zip(parities, op[2], strict=True)
+            ):
+                yield op
+                break
+        else:
+            raise AssertionError(f"an operation of kind {kind} that the program has not")
 
 
 def span(vectors):
@@ -96,24 +107,75 @@ def test_solve_says_which_vectors_add_up(vectors, random):
 
 
 @QUICK
-@given(VECTORS, st.permutations(range(6)), st.integers(0, 6))
-def test_extend_adds_unit_vectors_in_the_order_of_the_bits(vectors, bits, count):
-    basis = reduced(vectors)
-    count = min(count, 6 - len(basis))
-    wanted = []
-    for bit in bits:
-        if len(wanted) < count and 1 << bit not in span(basis + wanted):
-            wanted.append(1 << bit)
-    assert _extend(basis, bits, count) == wanted and len(wanted) == count
+@given(VECTORS, VECTORS, st.integers(0, 6))
+def test_extend_adds_vectors_in_their_order(vectors, others, count):
+    basis, wanted = reduced(vectors), []
+    for vector in others:
+        if len(wanted) < count and vector not in span(basis + wanted):
+            wanted.append(vector)
+    assert _extend(basis, others, count) == wanted
+
+
+@QUICK
+@given(VECTORS, VECTORS)
+def test_common_spans_what_two_bases_both_span(ours, theirs):
+    found = common(independent(ours), theirs)
+    assert span(found) == span(ours) & span(theirs) and len(span(found)) == 2 ** len(found)
 
 
 # Segments.
 
 
+def start_of(program):
+    """Indices of the amplitudes that the start state has."""
+    return [k << (program.n_qubits - program.n_start) for k in range(2**program.n_start)]
+
+
+@QUICK
+@given(programs(), st.sampled_from(SHAPES))
+def test_amplitudes_that_are_left_alone_are_zero(program, shape):
+    """What is reached: the span of the start and of all flips so far, and what a tile has beside them."""
+    written = set(start_of(program))
+    for number, segment in enumerate(split(program, *shape)):
+        reached = set(addresses_of(segment)[: 2**segment.entry].ravel().tolist())
+        assert written <= reached or (number == 0 and min(written) == 0)
+        assert segment.zeros == (number > 0 and not reached <= written)
+        for _, first, count, _, live, _ in segment.ops.tolist():
+            flips = [int(segment.local[flip]) for flip in segment.masks[first : first + count, 0]]
+            now = addresses_of(segment)[: 2**live].ravel()
+            assert reached <= set(now.tolist()) and all(
+                set((now ^ flip).tolist()) == set(now.tolist()) for flip in flips
+            )
+            reached = set(now.tolist())
+        written = set(addresses_of(segment).ravel().tolist())
+
+
+@QUICK
+@given(programs())
+def test_pairs_are_qubits_of_their_own_and_pass_only_what_they_commute_with(program):
+    together = pairs(program.ops, 99)
+    flat = [op for ops in together for op in ops]
+    assert Counter(map(id, flat)) == Counter(map(id, program.ops)) and pairs(program.ops, 7) == [
+        (op,) for op in program.ops
+    ]
+    for one, other in (ops for ops in together if len(ops) == 2):
+        assert one.kind == other.kind == "turns" and (one.letters == "Y") == (other.letters == "Y")
+        for (flip, select), (far, chosen) in ((one.masks[0], other.masks[0]), (other.masks[0], one.masks[0])):
+            assert flip != far and not masks.parity(flip & chosen) and masks.parity(flip & select)
+    places = {id(op): place for place, op in enumerate(flat)}
+    for first, second in itertools.combinations(program.ops, 2):
+        assert places[id(first)] < places[id(second)] or commute(first.words, second.words)
+
+
+def test_a_layer_runs_in_pairs():
+    layer = Circuit(8, [[RX(0.1, q), RY(0.2, q)] for q in range(8)])
+    assert [len(ops) for ops in pairs(fuse(layer, z_each(8)).ops, 8)] == [2, 2, 2, 2, 1]
+
+
 @QUICK
 @given(programs(), st.sampled_from(SHAPES))
 def test_every_operation_is_in_one_segment_with_all_its_masks(program, shape):
-    tables = [decoded(segment) for segment in split(program, *shape)]
+    tables = [decoded(segment, program) for segment in split(program, *shape)]
     assert Counter(itertools.chain(*tables)) == Counter(map(key, program.ops))
 
 
@@ -121,9 +183,9 @@ def test_every_operation_is_in_one_segment_with_all_its_masks(program, shape):
 @given(programs())
 def test_a_tile_of_samples_holds_the_whole_state(program):
     segment = whole(program)
-    assert list(decoded(segment)) == list(map(key, program.ops))
-    assert np.array_equal(segment.local, np.arange(2**program.n_qubits))
-    assert segment.lanes.tolist() == segment.outer.tolist() == [0]
+    assert list(decoded(segment, program)) == list(map(key, program.ops))  # too few qubits for pairs
+    assert segment.lanes.tolist() == segment.outer.tolist() == [0] and segment.entry == program.n_start
+    assert segment.local[: 2**program.n_start].tolist() == start_of(program)
 
 
 def test_a_long_program_is_searched_only_so_far(monkeypatch):
@@ -131,7 +193,8 @@ def test_a_long_program_is_searched_only_so_far(monkeypatch):
     far = split(program, 4, 2)
     monkeypatch.setattr(tiles, "_LOOK_AHEAD", 3)
     near = split(program, 4, 2)
-    assert Counter(itertools.chain(*map(decoded, near))) == Counter(map(key, program.ops)) and len(near) > len(far)
+    found = itertools.chain(*(decoded(segment, program) for segment in near))
+    assert Counter(found) == Counter(map(key, program.ops)) and len(near) > len(far)
 
 
 @QUICK
@@ -145,7 +208,7 @@ def test_operations_that_change_places_commute(program, shape):
         return [masks.word(flip, select, program.n_qubits) for flip, select in op.masks]
 
     places = defaultdict(list)
-    for place, found in enumerate(itertools.chain(*map(decoded, split(program, *shape)))):
+    for place, found in enumerate(itertools.chain(*(decoded(s, program) for s in split(program, *shape)))):
         places[found].append(place)
     moved = [(places[key(op)].pop(0), op) for op in program.ops]
     for (first, a), (second, b) in itertools.combinations(moved, 2):
@@ -164,11 +227,12 @@ def layout(addresses):
 
 @QUICK
 @given(programs(), st.sampled_from(SHAPES))
-def test_offsets_are_all_addresses(program, shape):
+def test_addresses_are_all_different(program, shape):
     for segment in (*split(program, *shape), whole(program)):
-        addresses = segment.local[:, None, None] ^ segment.lanes[:, None] ^ segment.outer
-        assert np.array_equal(np.sort(addresses.ravel()), np.arange(2**program.n_qubits))
-        assert segment.layout == layout(addresses)
+        addresses = addresses_of(segment)
+        assert len(set(addresses.ravel().tolist())) == addresses.size
+        squares = 2**segment.entry % segment.lanes.size == 0
+        assert segment.layout == layout(addresses) or (layout(addresses) == 1 and not squares and segment.layout == 2)
 
 
 def test_a_large_circuit_has_few_segments():
@@ -178,24 +242,26 @@ def test_a_large_circuit_has_few_segments():
 
 def test_a_program_of_nothing_has_one_empty_segment():
     (segment,) = split(fuse(Circuit(5, []), Probabilities((0,))), 4, 2)
-    assert segment.ops.shape == segment.masks.shape == (0, 4) and segment.layout == 0
+    assert segment.ops.shape == (0, 6) and segment.masks.shape == (0, 4) and segment.layout == 0
 
 
 @pytest.mark.parametrize("qubits, n_local, expected", [((0,), 3, 0), ((5,), 3, 1), ((5, 0), 3, 1), ((5, 0), 2, 2)])
 def test_neighbours_in_memory_stay_together(qubits, n_local, expected):
-    program = fuse(Circuit(6, [RX(0.1, q) for q in qubits]), Probabilities((0,)))
+    program = fuse(Circuit(6, [RX(0.1, q) for q in qubits]), Probabilities(tuple(range(6))))
     assert [segment.layout for segment in split(program, 4, n_local)] == [expected]
 
 
 def test_signs_need_no_room_and_diagonal_rotations_neither():
     ring = [[RZ(0.1, q), CX(q, (q + 1) % 6)] for q in range(6)]
-    assert len(split(fuse(Circuit(6, [ring, CCZ(0, 1, 2), ring]), Probabilities((0,))), 2, 1)) == 1
+    program = fuse(Circuit(6, [ring, CCZ(0, 1, 2), ring]), (pauli("X0"),))
+    assert len(program.ops) > 4 and len(split(program, 2, 1)) == 1
 
 
 def test_what_comes_after_waits_for_what_it_does_not_commute_with():
     ops = [RY(0.1, 0), RY(0.2, 1), H(2), CCZ(0, 1, 2), RY(0.3, 0)]
-    first, *_ = split(fuse(Circuit(3, ops), Probabilities((0,))), 1, 2)
-    assert [flip for _, _, ((flip, _),) in decoded(first)] == [4, 2]  # neither the sign nor what follows it
+    program = fuse(Circuit(3, ops), (pauli("X0"), pauli("X1"), pauli("X2")))
+    first, *_ = split(program, 1, 2)
+    assert [flip for _, _, ((flip, _),) in decoded(first, program)] == [4, 2]  # neither the sign nor what follows it
 
 
 @pytest.mark.parametrize("n_local, n_lanes, expected", [(3, 8, True), (2, 8, False), (3, 16, False), (2, 16, False)])

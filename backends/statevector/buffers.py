@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 #: What is worth keeping, and the most that is kept, in bytes and per thread.
-LEAST, MOST = 2**20, 2**28
+LEAST, MOST = 2**17, 2**28
 
 
 class _Shelf(threading.local):

@@ -59,6 +59,7 @@ class Plan:
     matrices: Dense
     samples: Tables | None  # of lanes that are samples
     segments: tuple[Tables, ...]  # of lanes that are amplitudes
+    zeros: bool  # whether what no segment wrote is read
     prepare: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None  # all features of the angles; start amplitudes
     reference: Callable[[Tensor, Tensor], Tensor]  # the same on torch operations
     n_outputs: int
@@ -68,6 +69,11 @@ class Plan:
         if not torch.is_grad_enabled():
             return _forward(self, x, w, False)[0]
         return Run.apply(self, x, w)
+
+    @property
+    def n_outer(self) -> int:
+        """The most tiles of a sample that a segment has."""
+        return max(len(tables.outer) for tables in self.segments)
 
     def by_samples(self, n_rows: int) -> bool:
         """Whether lanes are samples: they are amplitudes for few samples of many qubits."""
@@ -164,25 +170,27 @@ def _threads(work: int) -> int:
 
 def _forward_samples(plan: Plan, call: _Call, keep: bool) -> tuple[Tensor, Any]:
     dtype = torch.from_numpy(call.trig.cos).dtype
-    length = (call.n_tiles * call.n_lanes) << plan.program.n_qubits if keep else 0
-    sr, si = torch.empty(2, length, dtype=dtype, device="cpu").numpy()
+    length = call.n_tiles * call.n_lanes * len(plan.samples.local) if keep else 0  # type: ignore[union-attr]
+    buffers = Buffers(2, length, call.trig.cos.dtype)
+    sr, si = buffers.arrays
     y = torch.empty(len(call.x), plan.n_outputs, dtype=dtype, device="cpu")
     flat, sums = np.empty(0, sr.dtype), np.empty((0, 0, 0), sr.dtype)
     _pass(sweeps.forward, plan, call, plan.samples, False, call.start, flat, sr, si, sums, y.numpy())
-    return y, (call, sr, si)
+    return y, (call, buffers)
 
 
 def _forward_amplitudes(plan: Plan, call: _Call) -> tuple[Tensor, Any]:
     dtype, n_rows = call.trig.cos.dtype, len(call.x)
     buffers = Buffers(2, n_rows << plan.program.n_qubits, dtype)
     sr, si = buffers.arrays
-    if len(call.start):
+    if plan.zeros:
         sr[:] = si[:] = 0
+    if len(call.start):
         sr.reshape(n_rows, call.start.shape[1], -1)[:, :, 0] = call.start
     n_rotations = len(plan.turns.starts) - 1
     coefficients = np.empty(call.n_tiles * 4 * n_rotations * call.n_lanes, dtype)
     share(sweeps.fuse_rows, call.n_tiles, 1, plan.turns, plan.slots.n_rows, call.trig, coefficients)
-    sums = np.zeros((n_rows, len(plan.segments[0].outer), plan.output.n_words), dtype)
+    sums = np.zeros((n_rows, plan.n_outer, plan.output.n_words), dtype)
     y = np.zeros((n_rows, plan.n_outputs), dtype)
     for number, tables in enumerate(plan.segments):
         leading = number == 0 and not len(call.start)
@@ -216,7 +224,7 @@ def _outputs(plan: Plan, call: _Call, sums: np.ndarray, sr: np.ndarray, si: np.n
 def _backward(plan: Plan, x: Tensor, w: Tensor, grad: Tensor, kept: Any) -> tuple[Tensor | None, ...]:
     call = kept[0]
     gy = grad.contiguous().numpy()
-    run = _backward_amplitudes if isinstance(kept[1], Buffers) else _backward_samples
+    run = _backward_samples if plan.by_samples(len(x)) else _backward_amplitudes
     rows, shared, gs = run(plan, call, gy, *kept[1:])
     gx = grad.new_zeros(call.x.shape)
     gw = grad.new_zeros(len(x) if len(w) > 1 else call.n_tiles, call.w.shape[1])
@@ -239,13 +247,11 @@ def _prepared_gradients(plan: Plan, x: Tensor, w: Tensor, gx: Tensor, gw: Tensor
     return gradients[0], gradients[1] + gw if gw.shape == w.shape else gradients[1]
 
 
-def _backward_samples(
-    plan: Plan, call: _Call, gy: np.ndarray, sr: np.ndarray, si: np.ndarray
-) -> tuple[np.ndarray, ...]:
+def _backward_samples(plan: Plan, call: _Call, gy: np.ndarray, final: Buffers) -> tuple[np.ndarray, ...]:
     rows, gs = np.zeros_like(call.trig.row_cos), np.zeros_like(call.start)
     shared = np.zeros((call.n_tiles, len(call.trig.cos)), gy.dtype)
     flat, gw, sums = np.empty(0, gy.dtype), np.empty((0, 0), gy.dtype), np.empty((0, 0, 0, 0), gy.dtype)
-    arrays = True, flat, sr, si, flat, flat, flat, flat, gy, gw, sums, rows, gs, shared
+    arrays = True, flat, *final.arrays, flat, flat, flat, flat, gy, gw, sums, rows, gs, shared
     _pass(sweeps.backward, plan, call, plan.samples, False, *arrays)
     return rows, shared.sum(0), gs
 
@@ -253,7 +259,7 @@ def _backward_samples(
 def _backward_amplitudes(
     plan: Plan, call: _Call, gy: np.ndarray, final: Buffers, coefficients: np.ndarray
 ) -> tuple[np.ndarray, ...]:
-    n_rows, n_rotations, n_outer = len(gy), len(plan.turns.starts) - 1, len(plan.segments[0].outer)
+    n_rows, n_rotations = len(gy), len(plan.turns.starts) - 1
     buffers = Buffers(4, n_rows << plan.program.n_qubits, gy.dtype)
     source, states, slope = final.arrays, buffers.arrays[:2], buffers.arrays[2:]
     gw = np.zeros((n_rows, plan.output.n_words), gy.dtype)
@@ -261,7 +267,7 @@ def _backward_amplitudes(
         share(sweeps.outcomes_back, n_rows, call.n_threads, plan.output, *source, gy, *slope)
     for (column, word), coefficient in zip(plan.output.columns, plan.output.coefficients, strict=True):
         gw[:, word] += coefficient * gy[:, column]
-    sums = np.zeros((n_rows, n_outer, n_rotations, 3), gy.dtype)
+    sums = np.zeros((n_rows, plan.n_outer, n_rotations, 3), gy.dtype)
     rows, gs = np.zeros_like(call.trig.row_cos), np.zeros_like(call.start)
     shared = np.zeros((call.n_tiles, len(call.trig.cos)), gy.dtype)
     for number, tables in reversed(list(enumerate(plan.segments))):
@@ -297,6 +303,7 @@ def make_plan(circuit: Circuit, observables: Readout, shared_weights: bool, torc
         _matrices(program, dtype, n_lanes),
         _tables(whole(program)) if program.n_qubits < MANY_QUBITS or not segments else None,
         tuple(map(_tables, segments)),
+        program.n_start > 0 or any(s.zeros for s in segments) or bool(segments and _is_partial(program, segments[-1])),
         _prepare(circuit),
         partial(readouts, circuit, observables, "adjoint"),
         len(observables),
@@ -311,10 +318,16 @@ def _segments(program: FusedProgram, n_lanes: int) -> tuple[Segment, ...]:
     return min((split(program, n_lanes, size) for size in sizes), key=_cost, default=())
 
 
+def _is_partial(program: FusedProgram, last: Segment) -> bool:
+    """Whether all amplitudes are read though the last segment does not write all."""
+    return bool(program.outcomes) and last.local.size * last.lanes.size * last.outer.size < 2**program.n_qubits
+
+
 def _cost(segments: tuple[Segment, ...]) -> float:
-    """Count passes over the state; only one tile of the first segment is not zero."""
-    first, *others = (len(segment.ops) + TRAFFIC for segment in segments)
-    return first / len(segments[0].outer) + sum(others)
+    """Count the amplitudes that operations and copies of tiles go through."""
+    return sum(
+        len(segment.outer) * (TRAFFIC * len(segment.local) + (2 ** segment.ops[:, 4]).sum()) for segment in segments
+    )
 
 
 def _prepare(circuit: Circuit) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None:
@@ -399,4 +412,5 @@ def _matrices(program: FusedProgram, dtype: np.dtype, n_lanes: int) -> Dense:
 
 
 def _tables(segment: Segment) -> Tables:
-    return Tables(segment.ops, segment.masks, segment.local, segment.lanes, segment.outer, segment.layout)
+    offsets = segment.local, segment.lanes, segment.outer
+    return Tables(segment.ops, segment.masks, *offsets, 1 << segment.entry, segment.layout)

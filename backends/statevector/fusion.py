@@ -85,18 +85,18 @@ class Fused:
             return [word for flip, select in self.masks for word in ((flip, 0), (0, select))]
         if self.kind == "controlled":
             return [(self.masks[0][0], 0), *self.masks[1:]]
-        if self.kind != "turns" or not self.proper:
+        if self.kind != "turns":
             return self.masks
+        return [self.word(letter) for letter in self.letters]
+
+    def word(self, letter: str) -> Mask:
+        """The Pauli word of a letter of its turns."""
         flip, select = self.masks[0]
-        found = {"X": (flip, 0), "Y": (flip, select), "Z": (0, select)}
-        return [found[letter] for letter in self.letters]
+        return {"X": (flip, 0), "Y": (flip, select), "Z": (0, select)}[letter] if self.proper else (flip, select)
 
     def takes(self, letter: str, word: Mask) -> bool:
         """Whether a rotation of that letter and word can become one more turn of this operation."""
-        flip, select = self.masks[0]
-        if self.kind != "turns" or not self.proper:
-            return self.kind == "turns" and word == (flip, select)
-        return word == {"X": (flip, 0), "Y": (flip, select), "Z": (0, select)}[letter]
+        return self.kind == "turns" and word == self.word(letter)
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,8 @@ class FusedProgram:
     n_qubits : int
     order : tuple of int
         Qubit of every bit of the start state's index, the highest first; start registers lead.
+    n_start : int
+        Number of qubits in start registers; the others start in 0.
     ops : tuple of Fused
         Gates, then readouts, in order of time.
     slots : tuple of Angle
@@ -137,6 +139,7 @@ class FusedProgram:
 
     n_qubits: int
     order: tuple[int, ...]
+    n_start: int
     ops: tuple[Fused, ...]
     slots: tuple[Angle, ...]
     matrices: tuple[np.ndarray, ...]
@@ -155,12 +158,13 @@ def fuse(circuit: Circuit, observables: Readout) -> FusedProgram:
         if op.gate.kind != "amplitudes":
             builder.add(op)
     builder.read(observables)
-    ops = builder.ops if isinstance(observables, Probabilities) else _seen(builder.ops)
+    ops = _seen(builder.ops, [(0, select) for select in builder.outcomes])
     for number, rotation in enumerate(op for op in ops if op.kind == "turns"):
         rotation.index = number
     return FusedProgram(
         circuit.n_qubits,
         order,
+        len(_registers(circuit)),
         tuple(ops),
         tuple(builder.slots),
         tuple(builder.matrices),
@@ -174,8 +178,12 @@ def fuse(circuit: Circuit, observables: Readout) -> FusedProgram:
 
 def start_order(circuit: Circuit) -> tuple[int, ...]:
     """Return the qubits in the order the start state has them: those of start registers, then the others."""
-    first = [q for op in circuit.ops if op.gate.kind == "amplitudes" for q in op.qubits]
+    first = _registers(circuit)
     return (*first, *(q for q in range(circuit.n_qubits) if q not in first))
+
+
+def _registers(circuit: Circuit) -> list[int]:
+    return [q for op in circuit.ops if op.gate.kind == "amplitudes" for q in op.qubits]
 
 
 def odd(mask: int) -> bool:
@@ -188,11 +196,16 @@ def commute(ours: Sequence[Mask], theirs: Sequence[Mask]) -> bool:
     return not any(((f & t).bit_count() + (s & g).bit_count()) % 2 for f, s in ours for g, t in theirs)
 
 
-def _seen(ops: list[Fused]) -> list[Fused]:
-    """Leave out every gate that no readout sees: one that commutes with all that comes after it."""
+def _seen(ops: list[Fused], read: Sequence[Mask]) -> list[Fused]:
+    """Leave out every gate and turn that no readout sees: one that commutes with all that comes after it.
+
+    ``read`` are the words that are read at the end and are no operation.
+    """
     kept: list[Fused] = []
-    later: dict[Mask, None] = {}
+    later = dict.fromkeys(read)
     for op in reversed(ops):
+        while op.turns and commute([op.word(op.turns[-1].letter)], list(later)):
+            op.turns.pop()
         words = op.words
         if op.kind in ("word", "diagonal") or not commute(words, list(later)):
             kept.append(op)

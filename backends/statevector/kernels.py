@@ -22,43 +22,189 @@ def even_member(j, flip, select):
 
 
 @njit(nogil=True, error_model="numpy")
-def general(re, im, size, flip, select, coefficients, o):
-    """psi_0 <- (a - id) psi_0 - (c + ib) psi_1;  psi_1 <- (c - ib) psi_0 + (a + id) psi_1."""
-    a, b, c, d = load(coefficients, o), load(coefficients, o + 1), load(coefficients, o + 2), load(coefficients, o + 3)
-    for j in range(size // 2):
-        i = even_member(j, flip, select)
-        k = i ^ flip
-        r0, i0, r1, i1 = load(re, i), load(im, i), load(re, k), load(im, k)
-        store(re, i, a * r0 + d * i0 - c * r1 + b * i1)
-        store(im, i, a * i0 - d * r0 - c * i1 - b * r1)
-        store(re, k, a * r1 - d * i1 + c * r0 + b * i0)
-        store(im, k, a * i1 + d * r1 + c * i0 - b * r0)
+def rotation(coefficients, o):
+    """Return a, b, c, d."""
+    return load(coefficients, o), load(coefficients, o + 1), load(coefficients, o + 2), load(coefficients, o + 3)
 
 
 @njit(nogil=True, error_model="numpy")
-def general_back(re, im, lr, li, size, flip, select, coefficients, o, slopes, v):
-    """Apply U† to psi and lambda; slopes of X, Y, Z."""
-    a, b, c, d = load(coefficients, o), load(coefficients, o + 1), load(coefficients, o + 2), load(coefficients, o + 3)
-    vx, vy, vz = zeros(re), zeros(re), zeros(re)
-    for j in range(size // 2):
-        i = even_member(j, flip, select)
-        k = i ^ flip
-        r0, i0, r1, i1 = load(re, i), load(im, i), load(re, k), load(im, k)
-        p0, q0, p1, q1 = load(lr, i), load(li, i), load(lr, k), load(li, k)
-        vx = vx + (p0 * i1 - q0 * r1) + (p1 * i0 - q1 * r0)
-        vy = vy + (p1 * r0 + q1 * i0) - (p0 * r1 + q0 * i1)
-        vz = vz + (p0 * i0 - q0 * r0) - (p1 * i1 - q1 * r1)
-        store(re, i, a * r0 - d * i0 + c * r1 - b * i1)
-        store(im, i, a * i0 + d * r0 + c * i1 + b * r1)
-        store(re, k, a * r1 + d * i1 - c * r0 - b * i0)
-        store(im, k, a * i1 - d * r1 - c * i0 + b * r0)
-        store(lr, i, a * p0 - d * q0 + c * p1 - b * q1)
-        store(li, i, a * q0 + d * p0 + c * q1 + b * p1)
-        store(lr, k, a * p1 + d * q1 - c * p0 - b * q0)
-        store(li, k, a * q1 - d * p1 - c * q0 + b * p0)
-    store(slopes, v, vx)
-    store(slopes, v + 1, vy)
-    store(slopes, v + 2, vz)
+def undone(u):
+    """Return U†."""
+    a, b, c, d = u
+    return a, -b, -c, -d
+
+
+@njit(nogil=True, error_model="numpy")
+def apply_general(u, psi):
+    """psi_0 <- (a - id) psi_0 - (c + ib) psi_1;  psi_1 <- (c - ib) psi_0 + (a + id) psi_1."""
+    a, b, c, d = u
+    r0, i0, r1, i1 = psi
+    return (
+        a * r0 + d * i0 - c * r1 + b * i1,
+        a * i0 - d * r0 - c * i1 - b * r1,
+        a * r1 - d * i1 + c * r0 + b * i0,
+        a * i1 + d * r1 + c * i0 - b * r0,
+    )
+
+
+@njit(nogil=True, error_model="numpy")
+def apply_real(u, psi):
+    """psi_0 <- a psi_0 - c psi_1;  psi_1 <- c psi_0 + a psi_1."""
+    a, _, c, _ = u
+    r0, i0, r1, i1 = psi
+    return a * r0 - c * r1, a * i0 - c * i1, a * r1 + c * r0, a * i1 + c * i0
+
+
+@njit(nogil=True, error_model="numpy")
+def slopes_of_general(v, psi, lam):
+    """Add the slopes of X, Y and Z."""
+    vx, vy, vz = v
+    r0, i0, r1, i1 = psi
+    p0, q0, p1, q1 = lam
+    return (
+        vx + p0 * i1 - q0 * r1 + p1 * i0 - q1 * r0,
+        vy + p1 * r0 + q1 * i0 - p0 * r1 - q0 * i1,
+        vz + p0 * i0 - q0 * r0 - p1 * i1 + q1 * r1,
+    )
+
+
+@njit(nogil=True, error_model="numpy")
+def slopes_of_real(v, psi, lam):
+    """Add the slope of Y."""
+    vx, vy, vz = v
+    r0, i0, r1, i1 = psi
+    p0, q0, p1, q1 = lam
+    return vx, vy + (p1 * r0 + q1 * i0 - p0 * r1 - q0 * i1), vz
+
+
+@njit(nogil=True, error_model="numpy")
+def load_pair(re, im, i, k):
+    """Return psi_0 and psi_1 from i and k: real part, imaginary part, of the one, then of the other."""
+    return load(re, i), load(im, i), load(re, k), load(im, k)
+
+
+@njit(nogil=True, error_model="numpy")
+def store_pair(re, im, i, k, psi):
+    """Write psi_0 and psi_1 to i and k."""
+    store(re, i, psi[0])
+    store(im, i, psi[1])
+    store(re, k, psi[2])
+    store(im, k, psi[3])
+
+
+@njit(nogil=True, error_model="numpy")
+def store_slopes(slopes, o, v):
+    """Write the slopes of X, Y and Z."""
+    for k in range(3):
+        store(slopes, o + k, v[k])
+
+
+def _single(apply):
+    """Make the kernel of a rotation."""
+
+    @njit(nogil=True, error_model="numpy")
+    def kernel(re, im, size, flip, select, coefficients, o):
+        u = rotation(coefficients, o)
+        for j in range(size // 2):
+            i = even_member(j, flip, select)
+            k = i ^ flip
+            store_pair(re, im, i, k, apply(u, load_pair(re, im, i, k)))
+
+    return kernel
+
+
+def _single_back(apply, add):
+    """Make the kernel that undoes a rotation on psi and lambda, and takes its slopes."""
+
+    @njit(nogil=True, error_model="numpy")
+    def kernel(re, im, lr, li, size, flip, select, coefficients, o, slopes, s):
+        u = undone(rotation(coefficients, o))
+        v = zeros(re), zeros(re), zeros(re)
+        for j in range(size // 2):
+            i = even_member(j, flip, select)
+            k = i ^ flip
+            psi, lam = load_pair(re, im, i, k), load_pair(lr, li, i, k)
+            v = add(v, psi, lam)
+            store_pair(re, im, i, k, apply(u, psi))
+            store_pair(lr, li, i, k, apply(u, lam))
+        store_slopes(slopes, s, v)
+
+    return kernel
+
+
+general, real_y = _single(apply_general), _single(apply_real)
+general_back = _single_back(apply_general, slopes_of_general)
+real_y_back = _single_back(apply_real, slopes_of_real)
+
+
+@njit(nogil=True, error_model="numpy")
+def pivot_pair(f, g):
+    """Return two bits in which two flips are independent, the lower one first."""
+    p = f & -f
+    h = g ^ f if g & p else g
+    q = h & -h
+    return (p, q) if p < q else (q, p)
+
+
+@njit(nogil=True, error_model="numpy")
+def even_corner(j, p, q, f, s, g, t):
+    """Return the member of the j-th group of four whose select parities are both even."""
+    j = ((j & -p) << 1) | (j & (p - 1))
+    j = ((j & -q) << 1) | (j & (q - 1))
+    j = j ^ f if odd(j & s) else j
+    return j ^ g if odd(j & t) else j
+
+
+def _pair(apply):
+    """Make the kernel of two rotations on two qubits: each group of four amplitudes is loaded and stored once."""
+
+    @njit(nogil=True, error_model="numpy")
+    def kernel(re, im, size, masks, one, other, coefficients, o, z):
+        u, w = rotation(coefficients, 4 * o), rotation(coefficients, 4 * z)
+        f, s, g, t = masks[one, 0], masks[one, 1], masks[other, 0], masks[other, 1]
+        p, q = pivot_pair(f, g)
+        for j in range(size // 4):
+            i = even_corner(j, p, q, f, s, g, t)
+            a, b = load_pair(re, im, i, i ^ f), load_pair(re, im, i ^ g, i ^ f ^ g)
+            a, b = apply(u, a), apply(u, b)
+            store_pair(re, im, i, i ^ g, apply(w, (a[0], a[1], b[0], b[1])))
+            store_pair(re, im, i ^ f, i ^ f ^ g, apply(w, (a[2], a[3], b[2], b[3])))
+
+    return kernel
+
+
+def _pair_back(apply, add):
+    """Make the kernel that undoes two rotations on psi and lambda, and takes their slopes."""
+
+    @njit(nogil=True, error_model="numpy")
+    def kernel(re, im, lr, li, size, masks, one, other, coefficients, slopes, o, z):
+        u, w = undone(rotation(coefficients, 4 * o)), undone(rotation(coefficients, 4 * z))
+        f, s, g, t = masks[one, 0], masks[one, 1], masks[other, 0], masks[other, 1]
+        p, q = pivot_pair(f, g)
+        v, x = (zeros(re), zeros(re), zeros(re)), (zeros(re), zeros(re), zeros(re))
+        for j in range(size // 4):
+            i = even_corner(j, p, q, f, s, g, t)
+            k, m, n = i ^ f, i ^ g, i ^ f ^ g
+            a, b = load_pair(re, im, i, k), load_pair(re, im, m, n)
+            c, d = load_pair(lr, li, i, k), load_pair(lr, li, m, n)
+            v = add(add(v, a, c), b, d)
+            a, b, c, d = apply(u, a), apply(u, b), apply(u, c), apply(u, d)
+            a, b = (a[0], a[1], b[0], b[1]), (a[2], a[3], b[2], b[3])
+            c, d = (c[0], c[1], d[0], d[1]), (c[2], c[3], d[2], d[3])
+            x = add(add(x, a, c), b, d)
+            store_pair(re, im, i, m, apply(w, a))
+            store_pair(re, im, k, n, apply(w, b))
+            store_pair(lr, li, i, m, apply(w, c))
+            store_pair(lr, li, k, n, apply(w, d))
+        store_slopes(slopes, 3 * o, v)
+        store_slopes(slopes, 3 * z, x)
+
+    return kernel
+
+
+both_general, both_real = _pair(apply_general), _pair(apply_real)
+both_general_back = _pair_back(apply_general, slopes_of_general)
+both_real_back = _pair_back(apply_real, slopes_of_real)
 
 
 @njit(nogil=True, error_model="numpy")
@@ -100,44 +246,6 @@ def flip_x_back(re, im, lr, li, size, flip, sign, coefficients, o, slopes, v):
         store(li, k, a * q1 + s * p0)
     store(slopes, v, vx)
     store(slopes, v + 1, zeros(re))
-    store(slopes, v + 2, zeros(re))
-
-
-@njit(nogil=True, error_model="numpy")
-def real_y(re, im, size, flip, select, coefficients, o):
-    """psi_0 <- a psi_0 - c psi_1;  psi_1 <- c psi_0 + a psi_1."""
-    a, c = load(coefficients, o), load(coefficients, o + 2)
-    for j in range(size // 2):
-        i = even_member(j, flip, select)
-        k = i ^ flip
-        r0, i0, r1, i1 = load(re, i), load(im, i), load(re, k), load(im, k)
-        store(re, i, a * r0 - c * r1)
-        store(im, i, a * i0 - c * i1)
-        store(re, k, a * r1 + c * r0)
-        store(im, k, a * i1 + c * i0)
-
-
-@njit(nogil=True, error_model="numpy")
-def real_y_back(re, im, lr, li, size, flip, select, coefficients, o, slopes, v):
-    """Undo :func:`real_y` on psi and lambda; slope of Y."""
-    a, c = load(coefficients, o), load(coefficients, o + 2)
-    vy = zeros(re)
-    for j in range(size // 2):
-        i = even_member(j, flip, select)
-        k = i ^ flip
-        r0, i0, r1, i1 = load(re, i), load(im, i), load(re, k), load(im, k)
-        p0, q0, p1, q1 = load(lr, i), load(li, i), load(lr, k), load(li, k)
-        vy = vy + (p1 * r0 + q1 * i0) - (p0 * r1 + q0 * i1)
-        store(re, i, a * r0 + c * r1)
-        store(im, i, a * i0 + c * i1)
-        store(re, k, a * r1 - c * r0)
-        store(im, k, a * i1 - c * i0)
-        store(lr, i, a * p0 + c * p1)
-        store(li, i, a * q0 + c * q1)
-        store(lr, k, a * p1 - c * p0)
-        store(li, k, a * q1 - c * q0)
-    store(slopes, v, zeros(re))
-    store(slopes, v + 1, vy)
     store(slopes, v + 2, zeros(re))
 
 
@@ -379,13 +487,21 @@ def densities(re, im, size, p):
 def walsh(p, size):
     """Walsh-Hadamard transform in place: p_s <- sum_i (-1)**|s & i| p_i, the expectation of every Z word at once."""
     step = 1
-    while step < size:
-        for j in range(size // 2):
-            i = ((j & -step) << 1) | (j & (step - 1))
-            u, w = load(p, i), load(p, i + step)
-            store(p, i, u + w)
-            store(p, i + step, u - w)
-        step *= 2
+    while 4 * step <= size:  # two bits at a time
+        for j in range(size // 4):
+            i = ((j & -step) << 2) | (j & (step - 1))
+            a, b = load(p, i), load(p, i + step)
+            c, d = load(p, i + 2 * step), load(p, i + 3 * step)
+            store(p, i, (a + b) + (c + d))
+            store(p, i + step, (a - b) + (c - d))
+            store(p, i + 2 * step, (a + b) - (c + d))
+            store(p, i + 3 * step, (a - b) - (c - d))
+        step *= 4
+    if step < size:
+        for i in range(step):
+            a, b = load(p, i), load(p, i + step)
+            store(p, i, a + b)
+            store(p, i + step, a - b)
 
 
 @njit(nogil=True, error_model="numpy")

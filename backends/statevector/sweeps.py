@@ -14,6 +14,10 @@ from numba import njit
 
 from backends.statevector.disk import kept
 from backends.statevector.kernels import (
+    both_general,
+    both_general_back,
+    both_real,
+    both_real_back,
     control_parts,
     controlled,
     dense,
@@ -72,6 +76,7 @@ class Tables(NamedTuple):
     local: np.ndarray
     lanes: np.ndarray
     outer: np.ndarray
+    entry: int  # amplitudes that are not 0 at the start
     layout: int
 
 
@@ -101,6 +106,19 @@ def aligned(n, like):
     raw = np.empty(n + 16, like.dtype)
     skip = (64 - raw.ctypes.data % 64) % 64 // raw.itemsize
     return raw[skip : skip + n]
+
+
+@njit(nogil=True, error_model="numpy")
+def room_for(length, like):
+    """Return four arrays, not a multiple of 4096 bytes apart: stores to one would hold up loads from another."""
+    apart = length + 21 * 64 // like.itemsize
+    room = aligned(4 * apart, like)
+    return (
+        room[:length],
+        room[apart : apart + length],
+        room[2 * apart : 2 * apart + length],
+        room[3 * apart : 3 * apart + length],
+    )
 
 
 # --- angles -----------------------------------------------------------------------------------------------------------
@@ -269,20 +287,49 @@ def not_finite(tile, n_rows, trig):
 
 
 @njit(nogil=True, error_model="numpy")
+def turn(re, im, size, masks, first, kind, coefficients, o):
+    """Apply a rotation; its coefficients begin at o."""
+    flip, select = masks[first, 0], masks[first, 1]
+    if kind == 0:
+        general(re, im, size, flip, select, coefficients, o)
+    elif kind == 1:
+        flip_x(re, im, size, flip, select, coefficients, o)
+    elif kind == 2:
+        real_y(re, im, size, flip, select, coefficients, o)
+    else:
+        phase_z(re, im, size, select, coefficients, o)
+
+
+@njit(nogil=True, error_model="numpy")
+def turn_back(re, im, lr, li, size, masks, first, kind, coefficients, o, slopes, v):
+    """Undo a rotation on psi and lambda; its slopes go to v."""
+    flip, select = masks[first, 0], masks[first, 1]
+    if kind == 0:
+        general_back(re, im, lr, li, size, flip, select, coefficients, o, slopes, v)
+    elif kind == 1:
+        flip_x_back(re, im, lr, li, size, flip, select, coefficients, o, slopes, v)
+    elif kind == 2:
+        real_y_back(re, im, lr, li, size, flip, select, coefficients, o, slopes, v)
+    else:
+        phase_z_back(re, im, lr, li, size, select, coefficients, o, slopes, v)
+
+
+@njit(nogil=True, error_model="numpy")
 def forward_tile(re, im, tables, outer, coefficients, values, output, matrices, n_lanes, p, scratch):
     """Run the operations of a segment on a tile; ``p`` and ``scratch`` are room to work in."""
-    size, masks = len(re) // n_lanes, tables.masks
-    for t in range(len(tables.ops)):
-        kind, first, count, index = tables.ops[t]
-        flip, select = masks[first, 0], masks[first, 1]
-        if kind == 0:
-            general(re, im, size, flip, select, coefficients, 4 * index)
-        elif kind == 1:
-            flip_x(re, im, size, flip, select, coefficients, 4 * index)
-        elif kind == 2:
-            real_y(re, im, size, flip, select, coefficients, 4 * index)
-        elif kind == 3:
-            phase_z(re, im, size, select, coefficients, 4 * index)
+    ops, masks, diagonal, t = tables.ops, tables.masks, output.diagonal, 0  # a field costs more than a small operation
+    while t < len(ops):
+        kind, first, count, index, live, together = ops[t]
+        size = 1 << live
+        if together:
+            t += 1
+            pair = first, ops[t, 1], coefficients, index, ops[t, 3]
+            if kind == 0:
+                both_general(re, im, size, masks, *pair)
+            else:
+                both_real(re, im, size, masks, *pair)
+        elif kind < 4:
+            turn(re, im, size, masks, first, kind, coefficients, 4 * index)
         elif kind == 4:
             lane_signs(scratch, masks, first, count, outer, n_lanes)
             minus(re, im, size, masks, first, count, scratch)
@@ -290,31 +337,33 @@ def forward_tile(re, im, tables, outer, coefficients, values, output, matrices, 
             control_parts(scratch, masks, first, count, outer, index, n_lanes)
             controlled(re, im, size, masks, first, count, scratch)
         elif kind == 6:
-            multiply(re, im, masks, first, count, outer, matrices, index, False, n_lanes, scratch)
+            multiply(re, im, size, masks, first, count, outer, matrices, index, False, n_lanes, scratch)
         elif kind == 7:
-            store(values, index, word_value(re, im, size, flip, select))
+            store(values, index, word_value(re, im, size, masks[first, 0], masks[first, 1]))
         else:
             densities(re, im, size, p)
             walsh(p, size)
             for k in range(count):
-                store(values, output.diagonal[k], load(p, masks[first + k, 1]))
+                store(values, diagonal[k], load(p, masks[first + k, 1]))
+        t += 1
 
 
 @njit(nogil=True, error_model="numpy")
 def backward_tile(re, im, lr, li, tables, outer, coefficients, slopes, weights, output, matrices, n_lanes, p, scratch):
     """Run the operations of a segment backwards on psi and lambda; gather the slopes of its rotations."""
-    size, masks = len(re) // n_lanes, tables.masks
-    for t in range(len(tables.ops) - 1, -1, -1):
-        kind, first, count, index = tables.ops[t]
-        flip, select = masks[first, 0], masks[first, 1]
-        if kind == 0:
-            general_back(re, im, lr, li, size, flip, select, coefficients, 4 * index, slopes, 3 * index)
-        elif kind == 1:
-            flip_x_back(re, im, lr, li, size, flip, select, coefficients, 4 * index, slopes, 3 * index)
-        elif kind == 2:
-            real_y_back(re, im, lr, li, size, flip, select, coefficients, 4 * index, slopes, 3 * index)
-        elif kind == 3:
-            phase_z_back(re, im, lr, li, size, select, coefficients, 4 * index, slopes, 3 * index)
+    ops, masks, diagonal, t = tables.ops, tables.masks, output.diagonal, len(tables.ops) - 1
+    while t >= 0:
+        kind, first, count, index, live, _ = ops[t]
+        size = 1 << live
+        if t and ops[t - 1, 5]:
+            t -= 1
+            pair = ops[t, 1], first, coefficients, slopes, ops[t, 3], index
+            if kind == 0:
+                both_general_back(re, im, lr, li, size, masks, *pair)
+            else:
+                both_real_back(re, im, lr, li, size, masks, *pair)
+        elif kind < 4:
+            turn_back(re, im, lr, li, size, masks, first, kind, coefficients, 4 * index, slopes, 3 * index)
         elif kind == 4:
             lane_signs(scratch, masks, first, count, outer, n_lanes)
             for r, m in ((re, im), (lr, li)):
@@ -325,25 +374,35 @@ def backward_tile(re, im, lr, li, tables, outer, coefficients, slopes, weights, 
                 controlled(r, m, size, masks, first, count, scratch)
         elif kind == 6:
             for r, m in ((re, im), (lr, li)):
-                multiply(r, m, masks, first, count, outer, matrices, index, True, n_lanes, scratch)
+                multiply(r, m, size, masks, first, count, outer, matrices, index, True, n_lanes, scratch)
         elif kind == 7:
-            word_back(re, im, lr, li, size, flip, select, weights, index)
+            word_back(re, im, lr, li, size, masks[first, 0], masks[first, 1], weights, index)
         else:
-            p[:] = 0
+            p[: size * n_lanes] = 0
             for k in range(count):
                 at = masks[first + k, 1]
-                store(p, at, load(p, at) + load(weights, output.diagonal[k]))
+                store(p, at, load(p, at) + load(weights, diagonal[k]))
             walsh(p, size)
             diagonal_back(re, im, lr, li, size, p)
+        t -= 1
 
 
 @njit(nogil=True, error_model="numpy")
-def multiply(re, im, masks, first, count, outer, matrices, index, adjoint, n_lanes, scratch):
+def changes_sign(kind, letter):
+    """Whether psi_0 and psi_1, where they change places, turn the sign of a letter (0 to 2 for X, Y, Z).
+
+    They do of Y and Z, and of X where the mask of a flip is a sign.
+    """
+    return letter == 0 if kind == 1 else letter > 0
+
+
+@njit(nogil=True, error_model="numpy")
+def multiply(re, im, size, masks, first, count, outer, matrices, index, adjoint, n_lanes, scratch):
     """Apply the matrix of a dense operation, or its adjoint."""
     n_entries = 2 * n_lanes << 2 * count
     table, block = scratch[:n_entries], scratch[n_entries:]
     lane_matrix(table, matrices.entries, matrices.starts[index], adjoint, masks, first, count, outer, n_lanes)
-    dense(re, im, len(re) // n_lanes, masks, first, count, table, block)
+    dense(re, im, size, masks, first, count, table, block)
 
 
 # --- lanes are samples ------------------------------------------------------------------------------------------------
@@ -354,12 +413,11 @@ def begin_samples(re, im, tile, n_samples, start, n_lanes):
     """Fill a tile with the start states of its samples; lanes without a sample have |0...0>."""
     re[:] = 0
     im[:] = 0
-    stride = len(re) // start.shape[1]
     for lane in range(n_lanes):
         row = tile * n_lanes + lane
         if start.shape[0] and row < n_samples:
             for b in range(start.shape[1]):
-                re[b * stride + lane] = start[row, b]
+                re[b * n_lanes + lane] = start[row, b]
         else:
             re[lane] = 1
 
@@ -371,14 +429,14 @@ def outcome(i, output):
 
 
 @njit(nogil=True, error_model="numpy")
-def read_samples(re, im, tile, n_samples, trig, n_rows, values, output, y, p, bad):
+def read_samples(re, im, local, tile, n_samples, trig, n_rows, values, output, y, p, bad):
     """Fill the readouts of the samples of a tile; NaN where an angle is not finite."""
     n_lanes = len(bad)
     store(bad, 0, not_finite(tile, n_rows, trig))
     if len(output.low):
         p[: y.shape[1] * n_lanes] = 0
-        for i in range(len(re) // n_lanes):
-            at = outcome(i, output)
+        for i in range(len(local)):
+            at = outcome(local[i], output)
             r, m = load(re, i), load(im, i)
             store(p, at, load(p, at) + r * r + m * m)
     for lane in range(min(n_lanes, n_samples - tile * n_lanes)):
@@ -391,7 +449,7 @@ def read_samples(re, im, tile, n_samples, trig, n_rows, values, output, y, p, ba
 
 
 @njit(nogil=True, error_model="numpy")
-def begin_back(re, im, lr, li, tile, n_samples, output, gy, weights, p, n_lanes):
+def begin_back(re, im, lr, li, local, tile, n_samples, output, gy, weights, p, n_lanes):
     """Fill lambda for outcomes, and the gradients of the words, from those of the readouts."""
     n_here = min(n_lanes, n_samples - tile * n_lanes)
     lr[:] = 0
@@ -402,8 +460,8 @@ def begin_back(re, im, lr, li, tile, n_samples, output, gy, weights, p, n_lanes)
         for lane in range(n_here):
             for b in range(gy.shape[1]):
                 p[b * n_lanes + lane] = gy[tile * n_lanes + lane, b]
-        for i in range(len(re) // n_lanes):
-            g = load(p, outcome(i, output))
+        for i in range(len(local)):
+            g = load(p, outcome(local[i], output))
             store(lr, i, g * load(re, i))
             store(li, i, g * load(im, i))
     for k in range(len(output.columns)):
@@ -419,10 +477,9 @@ def end_back(lr, tile, n_samples, partial, gs, shared, n_lanes):
     for slot in range(shared.shape[1]):
         shared[tile, slot] = partial[slot * n_lanes : slot * n_lanes + n_here].sum()
     if len(gs):
-        stride = len(lr) // gs.shape[1]
         for lane in range(n_here):
             for b in range(gs.shape[1]):
-                gs[tile * n_lanes + lane, b] = 2 * lr[b * stride + lane]
+                gs[tile * n_lanes + lane, b] = 2 * lr[b * n_lanes + lane]
 
 
 # --- lanes are amplitudes ---------------------------------------------------------------------------------------------
@@ -457,17 +514,14 @@ def sign_of(mask, lane, outer):
 
 @njit(nogil=True, error_model="numpy")
 def spread_row(row, outer, tables, n_rotations, all_coefficients, coefficients, n_lanes):
-    """Spread the coefficients of one row over the lanes; where a mask selects the lane, psi_0 and psi_1 change places.
-
-    That changes the sign of c and d, or of b where the mask of a flip is a sign.
-    """
+    """Spread the coefficients of one row over the lanes, psi_0 and psi_1 changing places where a mask selects."""
     tile, at = row // n_lanes, row % n_lanes
     for t in range(len(tables.ops)):
-        kind, first, _, index = tables.ops[t]
+        kind, first, _, index, _, _ = tables.ops[t]
         if kind < 4:
             for part in range(4):
                 value = all_coefficients[((tile * n_rotations + index) * 4 + part) * n_lanes + at]
-                turned = part == 1 if kind == 1 else part > 1
+                turned = part > 0 and changes_sign(kind, part - 1)
                 for lane in range(n_lanes):
                     sign = sign_of(tables.masks[first], lane, outer) if turned else 1
                     coefficients[(4 * index + part) * n_lanes + lane] = value * sign
@@ -477,7 +531,7 @@ def spread_row(row, outer, tables, n_rotations, all_coefficients, coefficients, 
 def spread_words(outer, tables, output, gw, weights, n_lanes):
     """Spread the gradients of the words of one row over the lanes."""
     for t in range(len(tables.ops)):
-        kind, first, count, index = tables.ops[t]
+        kind, first, count, index, _, _ = tables.ops[t]
         if kind >= 7:
             for k in range(count):
                 word = index if kind == 7 else output.diagonal[k]
@@ -489,7 +543,7 @@ def spread_words(outer, tables, output, gw, weights, n_lanes):
 def sum_words(outer, tables, output, values, sums, n_lanes):
     """Add up the values of the words over the lanes."""
     for t in range(len(tables.ops)):
-        kind, first, count, index = tables.ops[t]
+        kind, first, count, index, _, _ = tables.ops[t]
         if kind >= 7:
             for k in range(count):
                 word = index if kind == 7 else output.diagonal[k]
@@ -501,10 +555,10 @@ def sum_words(outer, tables, output, values, sums, n_lanes):
 def sum_slopes(outer, tables, slopes, sums, n_lanes):
     """Add up the slopes of the rotations over the lanes, (n_rotations, 3)."""
     for t in range(len(tables.ops)):
-        kind, first, _, index = tables.ops[t]
+        kind, first, _, index, _, _ = tables.ops[t]
         if kind < 4:
             for part in range(3):
-                turned = part == 0 if kind == 1 else part > 0
+                turned = changes_sign(kind, part)
                 total = sums[index, part]
                 for lane in range(n_lanes):
                     sign = sign_of(tables.masks[first], lane, outer) if turned else 1
@@ -513,10 +567,11 @@ def sum_slopes(outer, tables, slopes, sums, n_lanes):
 
 
 @njit(nogil=True, error_model="numpy")
-def read_tile(source, base, tables, outer, tile):
-    """Copy a tile out of a state."""
+def read_tile(source, base, tables, outer, size, tile):
+    """Copy the first ``size`` amplitudes of a tile out of a state; the others are 0."""
     n_lanes, start = len(tables.lanes), tables.outer[outer]
-    for first in range(0, len(tables.local), n_lanes if tables.layout == 1 else 1):
+    tile[size * n_lanes :] = 0
+    for first in range(0, size, n_lanes if tables.layout == 1 else 1):
         if tables.layout == 0:
             store(tile, first, load(source, (base + (tables.local[first] ^ start)) // n_lanes))
         elif tables.layout == 1:
@@ -530,10 +585,10 @@ def read_tile(source, base, tables, outer, tile):
 
 
 @njit(nogil=True, error_model="numpy")
-def write_tile(target, base, tables, outer, tile):
-    """Copy a tile into a state; what it holds is lost."""
+def write_tile(target, base, tables, outer, size, tile):
+    """Copy the first ``size`` amplitudes of a tile into a state; what it holds is lost."""
     n_lanes, start = len(tables.lanes), tables.outer[outer]
-    for first in range(0, len(tables.local), n_lanes if tables.layout == 1 else 1):
+    for first in range(0, size, n_lanes if tables.layout == 1 else 1):
         if tables.layout == 0:
             store(target, (base + (tables.local[first] ^ start)) // n_lanes, load(tile, first))
         elif tables.layout == 1:
@@ -555,45 +610,40 @@ def forward(
 ):
     """Run a segment.
 
-    Where lanes are samples a task is a tile of them: y takes its readouts, and sr, si its final states, (tiles, 2**n,
-    lanes) flat, unless they are empty. Where lanes are amplitudes a task is a tile (row, outer) of the states sr, si,
-    (rows, 2**n) flat; ``coefficients`` are those of all rotations, and ``sums``, (rows, outer, words), takes the values
-    of the words. ``leading`` marks the first segment of states that start in |0...0>: all its tiles but one are zero.
+    Where lanes are samples a task is a tile of them: y takes its readouts, and sr, si its final states, (tiles,
+    amplitudes, lanes) flat, unless they are empty. Where lanes are amplitudes a task is a tile (row, outer) of the
+    states sr, si, (rows, 2**n) flat; ``coefficients`` are those of all rotations, and ``sums``, (rows, outer, words),
+    takes the values of the words. ``leading`` marks the first segment of states that start in |0...0>.
     """
     n_lanes, n_outer, by_samples = 64 // y.itemsize, len(tables.outer), len(tables.lanes) == 1
-    length, n_rotations = len(tables.local) * n_lanes, len(turns.starts) - 1
-    room = length if len(sr) == 0 or not by_samples else 0
-    re_room, im_room, p = aligned(room, y), aligned(room, y), aligned(max(length, y.shape[1] * n_lanes), y)
+    size, n_rotations = len(tables.local), len(turns.starts) - 1
+    length = size * n_lanes
+    keep = by_samples and len(sr) > 0
+    re_room, im_room, _, _ = room_for(0 if keep else length, y)
+    p = aligned(max(length, y.shape[1] * n_lanes), y)
     own, values = aligned(4 * n_rotations * n_lanes, y), aligned(output.n_words * n_lanes, y)
     scratch, bad = aligned(matrices.widest, y), aligned(n_lanes, y)
     before = flush_subnormals()
     for task in range(first, last):
-        row, outer, base = task // n_outer, task % n_outer, (task // n_outer) * length * n_outer
-        re, im = (re_room, im_room) if room else (sr[base : base + length], si[base : base + length])
-        if leading and outer:
-            re[:] = 0
-            write_tile(sr, base, tables, outer, re)
-            write_tile(si, base, tables, outer, re)
-            continue
+        row, outer = task // n_outer, task % n_outer
+        base = task * length if by_samples else row * (len(sr) // n_samples)
+        re, im = (sr[base : base + length], si[base : base + length]) if keep else (re_room, im_room)
         if by_samples:
             fuse_turns(task, n_rows, turns, trig, own)
             begin_samples(re, im, task, n_samples, start, n_lanes)
         else:
             spread_row(row, outer, tables, n_rotations, coefficients, own, n_lanes)
+            read_tile(sr, base, tables, outer, 0 if leading else tables.entry, re)
+            read_tile(si, base, tables, outer, 0 if leading else tables.entry, im)
             if leading:
-                re[:] = 0
-                im[:] = 0
                 re[0] = 1
-            else:
-                read_tile(sr, base, tables, outer, re)
-                read_tile(si, base, tables, outer, im)
         forward_tile(re, im, tables, outer, own, values, output, matrices, n_lanes, p, scratch)
         if by_samples:
-            read_samples(re, im, task, n_samples, trig, n_rows, values, output, y, p, bad)
+            read_samples(re, im, tables.local, task, n_samples, trig, n_rows, values, output, y, p, bad)
         else:
             sum_words(outer, tables, output, values, sums[row, outer], n_lanes)
-            write_tile(sr, base, tables, outer, re)
-            write_tile(si, base, tables, outer, im)
+            write_tile(sr, base, tables, outer, size, re)
+            write_tile(si, base, tables, outer, size, im)
     restore_subnormals(before)
 
 
@@ -611,30 +661,26 @@ def backward(
     states nothing is asked any more.
     """
     n_lanes, n_outer, by_samples = 64 // gy.itemsize, len(tables.outer), len(tables.lanes) == 1
-    length, n_rotations = len(tables.local) * n_lanes, len(turns.starts) - 1
-    re, im, pr, pi = aligned(length, gy), aligned(length, gy), aligned(length, gy), aligned(length, gy)
+    size, n_rotations = len(tables.local), len(turns.starts) - 1
+    length = size * n_lanes
+    re, im, pr, pi = room_for(length, gy)
     p, own = aligned(max(length, gy.shape[1] * n_lanes), gy), aligned(4 * n_rotations * n_lanes, gy)
     slopes, weights = aligned(3 * n_rotations * n_lanes, gy), aligned(output.n_words * n_lanes, gy)
     scratch, partial = aligned(matrices.widest, gy), aligned(shared.shape[1] * n_lanes, gy)
     before = flush_subnormals()
     for task in range(first, last):
-        row, outer, base = task // n_outer, task % n_outer, (task // n_outer) * length * n_outer
-        if leading and outer:
-            continue
+        row, outer = task // n_outer, task % n_outer
+        base = task * length if by_samples else row * (len(sr) // n_samples)
         if by_samples:
             re[:] = sr[base : base + length]
             im[:] = si[base : base + length]
             fuse_turns(task, n_rows, turns, trig, own)
-            begin_back(re, im, pr, pi, task, n_samples, output, gy, weights, p, n_lanes)
+            begin_back(re, im, pr, pi, tables.local, task, n_samples, output, gy, weights, p, n_lanes)
         else:
-            read_tile(sr, base, tables, outer, re)
-            read_tile(si, base, tables, outer, im)
-            if fresh:
-                pr[:] = 0
-                pi[:] = 0
-            else:
-                read_tile(lr, base, tables, outer, pr)
-                read_tile(li, base, tables, outer, pi)
+            for state, tile in ((sr, re), (si, im)):
+                read_tile(state, base, tables, outer, size, tile)
+            for state, tile in ((lr, pr), (li, pi)):
+                read_tile(state, base, tables, outer, 0 if fresh else size, tile)
             spread_row(row, outer, tables, n_rotations, coefficients, own, n_lanes)
             spread_words(outer, tables, output, gw[row], weights, n_lanes)
         backward_tile(re, im, pr, pi, tables, outer, own, slopes, weights, output, matrices, n_lanes, p, scratch)
@@ -645,10 +691,8 @@ def backward(
         else:
             sum_slopes(outer, tables, slopes, sums[row, outer], n_lanes)
             if not leading:
-                write_tile(tr, base, tables, outer, re)
-                write_tile(ti, base, tables, outer, im)
-                write_tile(lr, base, tables, outer, pr)
-                write_tile(li, base, tables, outer, pi)
+                for state, tile in ((tr, re), (ti, im), (lr, pr), (li, pi)):
+                    write_tile(state, base, tables, outer, tables.entry, tile)
     restore_subnormals(before)
 
 

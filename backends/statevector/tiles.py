@@ -7,11 +7,15 @@ segment the index space (a vector space over GF(2)) has the basis
     local (k vectors, spanning every flip of the segment) | lanes | outer (one tile each)
 
 so every operation stays inside its tile, and a large state is read and written once per segment, not once per gate.
+
+Amplitudes that are still 0 are left alone: after flips f1, f2, ... of |0...0> only their span is reached, so local
+vectors come in the order in which flips need them, and an operation works on the first 2**live of a tile. Rotations on
+two qubits go through a tile together where they can: what is loaded and stored is then half.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -24,6 +28,10 @@ KINDS = {"XYZ": 0, "X": 1, "Y": 2, "Z": 3, "sign": 4, "controlled": 5, "dense": 
 
 _LOOK_AHEAD = 512
 
+#: Bits of a tile from which on rotations run in pairs (smaller ones are in the first cache, where loads cost nothing),
+#: and how far ahead a partner is looked for.
+PAIR_BITS, _NEAR = 8, 16
+
 
 @dataclass(frozen=True, eq=False)
 class Segment:
@@ -31,14 +39,19 @@ class Segment:
 
     Parameters
     ----------
-    ops : ndarray of int64, shape (n_ops, 4)
-        Kind; first row of its masks; number of masks; the operation's own index.
+    ops : ndarray of int64, shape (n_ops, 6)
+        Kind; first row of its masks; number of masks; the operation's own index; how many local vectors are live, that
+        is, span the amplitudes that can be other than 0 when it is done; 1 if it runs together with the next one.
     masks : ndarray of int64, shape (n_masks, 4)
         Flip and select in local coordinates; lanes that the mask selects, as bits; select in outer coordinates.
     local, lanes, outer : ndarray of int64
-        Offsets into the state, to be combined by xor: 2**k, one per lane, one per tile.
+        Offsets into the state, to be combined by xor: 2**k, one per lane, one per tile that is not 0.
+    entry : int
+        How many local vectors are live at the start.
     layout : int
         0 if the lanes of a local offset are neighbours in memory, in order; 1 if as many local offsets are; 2 if none.
+    zeros : bool
+        Whether amplitudes are read that no segment before it wrote.
     """
 
     ops: np.ndarray
@@ -46,13 +59,27 @@ class Segment:
     local: np.ndarray
     lanes: np.ndarray
     outer: np.ndarray
+    entry: int
     layout: int
+    zeros: bool
+
+
+@dataclass(frozen=True)
+class _Basis:
+    """Basis vectors of a segment; the first ``entry`` local ones are live at the start."""
+
+    local: list[int]
+    lanes: list[int]
+    outer: list[int]
+    entry: int
 
 
 def whole(program: FusedProgram) -> Segment:
     """Return the one segment of tiles that hold the states of several samples, one per lane."""
-    basis = [1 << b for b in range(program.n_qubits)]
-    return _segment(program.ops, basis, [], [])
+    start = _start(program)
+    together = pairs(program.ops, program.n_qubits)
+    local = independent([*start, *(flip for ops in together for flip in _flips(ops))])
+    return _segment(together, _Basis(local, [], [], len(start)), False)
 
 
 def split(program: FusedProgram, n_lanes: int, n_local: int) -> tuple[Segment, ...]:
@@ -66,19 +93,48 @@ def split(program: FusedProgram, n_lanes: int, n_local: int) -> tuple[Segment, .
     n_local : int
         The most dimensions of a tile; at least as many as any operation flips.
     """
-    n_lane_bits, bits = n_lanes.bit_length() - 1, range(program.n_qubits)
+    n_lane_bits = n_lanes.bit_length() - 1
     low = [1 << b for b in range(n_lane_bits)]
     size = min(n_local, program.n_qubits - n_lane_bits)
     segments: list[Segment] = []
+    written = _start(program)
     rest = list(program.ops)
     while rest or not segments:
         taken, rest, span = _take(rest, size, low)
-        local, lanes = _local_and_lanes(span, size, low)
-        local += _extend(local + lanes, reversed(bits), size - len(local))
-        lanes += _extend(local + lanes, bits, n_lane_bits - len(lanes))
-        outer = _extend(local + lanes, bits, program.n_qubits - size - n_lane_bits)
-        segments.append(_segment(taken, local, lanes, outer))
+        together = pairs(taken, size)
+        basis = _basis(program.n_qubits, [op for ops in together for op in ops], span, written, size, low)
+        unwritten = bool(segments) and not all(_inside(v, written) for v in basis.local[: basis.entry] + basis.lanes)
+        segments.append(_segment(together, basis, unwritten))
+        written = reduced([*basis.local, *basis.lanes, *basis.outer])
     return tuple(segments)
+
+
+def _start(program: FusedProgram) -> list[int]:
+    """Return a basis of the indices that the start state has."""
+    return [1 << b for b in range(program.n_qubits - program.n_start, program.n_qubits)]
+
+
+def _flips(ops: Sequence[Fused]) -> Iterator[int]:
+    return (flip for op in ops for flip in op.flips)
+
+
+def _basis(n_qubits: int, ops: list[Fused], span: list[int], written: list[int], size: int, low: list[int]) -> _Basis:
+    """Return the basis of a segment: what was written first, then every flip where it is needed."""
+    units = [1 << b for b in range(n_qubits)]
+    known = [unit for unit in units if _inside(unit, written)]
+    local, lanes = _local_and_lanes(span, size, low)
+    local = local + _extend(local + lanes, known[::-1], size - len(local))
+    lanes = lanes + _extend(local + lanes, low + known + units, len(low) - len(lanes))
+    neighbours = low if all(_inside(unit, reduced(local)) for unit in low) else []
+    first = independent([*neighbours, *_without(neighbours, common(local, written + lanes))])
+    local = independent([*first, *_without(neighbours, _flips(ops))])
+    outer = _extend(local + lanes, known + written, n_qubits)
+    return _Basis(local, lanes, _without(low, outer), len(first))
+
+
+def _without(low: list[int], vectors: Iterable[int]) -> list[int]:
+    """Return vectors without the lowest bits, which the basis has anyway."""
+    return [vector & ~sum(low) for vector in vectors]
 
 
 def _local_and_lanes(span: list[int], size: int, low: list[int]) -> tuple[list[int], list[int]]:
@@ -145,41 +201,101 @@ def reduced(vectors: Iterable[int]) -> list[int]:
     return basis
 
 
-def _extend(span: list[int], bits: Iterable[int], count: int) -> list[int]:
-    """Return so many unit vectors, tried in the order of ``bits``, that are independent of a span and each other."""
-    found: list[int] = []
-    basis = reduced(span)
-    for bit in bits:
-        if len(found) == count:
-            break
-        grown = reduced([*basis, 1 << bit])
-        if len(grown) > len(basis):
-            basis = grown
-            found.append(1 << bit)
+def independent(vectors: Iterable[int]) -> list[int]:
+    """Return the vectors that those before them do not span."""
+    return _extend([], vectors, 64)
+
+
+def common(ours: list[int], theirs: list[int]) -> list[int]:
+    """Return a basis of the vectors that two bases span both."""
+    rows = [(vector, 0) for vector in reversed(reduced(theirs))]
+    found = []
+    for vector in ours:
+        rest, sum_of_ours = _eliminate((vector, vector), rows)
+        if rest:
+            rows = sorted([*rows, (rest, sum_of_ours)], reverse=True)
+        else:
+            found.append(sum_of_ours)
     return found
 
 
-def _segment(ops: Sequence[Fused], local: list[int], lanes: list[int], outer: list[int]) -> Segment:
+def _extend(span: list[int], vectors: Iterable[int], count: int) -> list[int]:
+    """Return the first so many vectors, or fewer, that are independent of a span and of each other."""
+    found: list[int] = []
+    basis = reduced(span)
+    for vector in vectors:
+        if len(found) == count:
+            break
+        grown = reduced([*basis, vector])
+        if len(grown) > len(basis):
+            basis = grown
+            found.append(vector)
+    return found
+
+
+def _segment(ops: list[tuple[Fused, ...]], basis: _Basis, zeros: bool) -> Segment:
+    solve = _solver(basis.local)
     table: list[tuple[int, ...]] = []
     masks: list[tuple[int, ...]] = []
-    solve = _solver(local)
-    for op in ops:
-        table.append((_kind(op), len(masks), len(op.masks), op.index))
-        for flip, (_, select) in zip(op.flips, op.masks, strict=True):
-            # What follows the flip of an X on a qubit of its own would be a sign, and there is none.
-            chosen = 0 if op.kind == "turns" and op.proper and op.letters == "X" else select
-            halves = _dual(chosen, local), _lanes_of(_dual(chosen, lanes), 2 ** len(lanes)), _dual(chosen, outer)
-            masks.append((solve(flip), *halves))
-    offsets = _combinations(local), _combinations(lanes), _combinations(outer)
-    return Segment(_table(table, 4), _table(masks, 4), *offsets, _layout(local, lanes, outer))
+    live = basis.entry
+    for together in ops:
+        live = max(live, *(solve(flip).bit_length() for flip in _flips(together)))
+        for op in together:
+            table.append((_kind(op), len(masks), len(op.masks), op.index, live, op is not together[-1]))
+            masks += [
+                _mask(solve(flip), select, basis, live) for flip, select in zip(op.flips, _selects(op), strict=True)
+            ]
+    offsets = _combinations(basis.local), _combinations(basis.lanes), _combinations(basis.outer)
+    return Segment(_table(table, 6), _table(masks, 4), *offsets, basis.entry, _layout(basis), zeros)
 
 
-def _layout(local: list[int], lanes: list[int], outer: list[int]) -> int:
+def _mask(flip: int, select: int, basis: _Basis, live: int) -> tuple[int, ...]:
+    of_lanes = _lanes_of(_dual(select, basis.lanes), 2 ** len(basis.lanes))
+    return flip, _dual(select, basis.local) & ((1 << live) - 1), of_lanes, _dual(select, basis.outer)
+
+
+def _selects(op: Fused) -> list[int]:
+    """Return what its masks select; for an X on a qubit of its own that would be a sign, and there is none."""
+    plain_x = op.kind == "turns" and op.proper and op.letters == "X"
+    return [0 if plain_x else select for _, select in op.masks]
+
+
+def pairs(ops: Sequence[Fused], n_local: int) -> list[tuple[Fused, ...]]:
+    """Return operations one by one or two together: rotations on two qubits, the second past what it commutes with."""
+    found: list[tuple[Fused, ...]] = []
+    rest = list(ops)
+    while rest:
+        op = rest.pop(0)
+        other = _partner(op, rest) if n_local >= PAIR_BITS else None
+        found.append((op, rest.pop(other)) if other is not None else (op,))
+    return found
+
+
+def _partner(op: Fused, rest: list[Fused]) -> int | None:
+    """Return the place of the next operation that can run together with one."""
+    between: list[Mask] = []
+    for place, other in enumerate(rest[:_NEAR]):
+        if _go_together(op, other) and commute(other.words, between):
+            return place
+        between += other.words
+    return None
+
+
+def _go_together(op: Fused, other: Fused) -> bool:
+    """Whether two rotations are both general or both real, and on qubits of their own."""
+    (f, s), (g, t) = op.masks[0], other.masks[0]
+    alike = _kind(op) == _kind(other) in (KINDS["XYZ"], KINDS["Y"])
+    return alike and f != g and not odd(f & t) and not odd(g & s)
+
+
+def _layout(basis: _Basis) -> int:
+    local, lanes, outer = basis.local, basis.lanes, basis.outer
     units, low = [1 << b for b in range(len(lanes))], 2 ** len(lanes) - 1
     if lanes == units and not any(vector & low for vector in (*local, *outer)):
         return 0
     high = (*local[len(lanes) :], *lanes, *outer)
-    return 1 if local[: len(lanes)] == units and not any(vector & low for vector in high) else 2
+    is_square = basis.entry >= len(lanes) and local[: len(lanes)] == units
+    return 1 if is_square and not any(vector & low for vector in high) else 2
 
 
 def _dual(select: int, basis: list[int]) -> int:
