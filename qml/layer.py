@@ -148,7 +148,7 @@ class QuantumLayer(nn.Module):
             x = x.to(used.dtype)  # circuits are computed in full precision
         with nullcontext() if self.training else deferred():  # what only predicts pays for no gradient
             y = self.backend.expectation(self.circuit, x, used, self.observables)
-        self.last_stderr = getattr(self.backend, "last_stderr", None)
+        self.__dict__["last_stderr"] = getattr(self.backend, "last_stderr", None)  # past the search of nn.Module
         return y
 
     def extra_repr(self) -> str:

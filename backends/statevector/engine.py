@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -82,8 +82,13 @@ class Plan:
             return True
         n_lanes = len(self.segments[0].lanes)
         n_tiles = -(-n_rows // n_lanes)
-        enough = n_qubits <= SHARED_QUBITS or n_tiles >= min(os.cpu_count() or 1, 8)
+        enough = n_qubits <= SHARED_QUBITS or n_tiles >= min(_n_cores(), 8)
         return n_qubits < MANY_QUBITS and 2 * n_rows > n_lanes * n_tiles and enough
+
+
+@cache
+def _n_cores() -> int:
+    return os.cpu_count() or 1
 
 
 class Run(Function):
@@ -213,9 +218,8 @@ def _outputs(plan: Plan, call: _Call, sums: np.ndarray, sr: np.ndarray, si: np.n
         share(sweeps.read_outcomes, n_rows, call.n_threads, output, sr, si, y)
     else:
         y += output.constants
-        words = sums.sum(1)
-        for (column, word), coefficient in zip(output.columns, output.coefficients, strict=True):
-            y[:, column] += coefficient * words[:, word]
+        columns, words = output.columns.T
+        np.add.at(y.T, columns, (output.coefficients * sums.sum(1)[:, words]).T)
     angles = call.trig.row_cos.reshape(call.n_tiles, plan.slots.n_rows, call.n_lanes).sum(1).ravel()[:n_rows]
     angles = angles + call.trig.cos.sum()
     return y + (angles - angles)[:, None]
@@ -265,8 +269,8 @@ def _backward_amplitudes(
     gw = np.zeros((n_rows, plan.output.n_words), gy.dtype)
     if len(plan.output.low):
         share(sweeps.outcomes_back, n_rows, call.n_threads, plan.output, *source, gy, *slope)
-    for (column, word), coefficient in zip(plan.output.columns, plan.output.coefficients, strict=True):
-        gw[:, word] += coefficient * gy[:, column]
+    columns, words = plan.output.columns.T
+    np.add.at(gw.T, words, (plan.output.coefficients * gy[:, columns]).T)
     sums = np.zeros((n_rows, plan.n_outer, n_rotations, 3), gy.dtype)
     rows, gs = np.zeros_like(call.trig.row_cos), np.zeros_like(call.start)
     shared = np.zeros((call.n_tiles, len(call.trig.cos)), gy.dtype)

@@ -344,13 +344,59 @@ def dense(re, im, size, masks, first, count, matrix, block):
     """Multiply the 2**count amplitudes of every group by a matrix, (dim, dim, 2, lanes) flat; ``block`` is scratch."""
     pivots = pivot_bits(masks, first, count)
     offsets = np.array([member(0, x, masks, first, count) for x in range(1 << count)])
-    if count == 2:  # a number known to the compiler makes short loops vanish
-        dense_groups(re, im, size >> 2, 4, masks, first, pivots, offsets, matrix, block)
+    if count == 2:
+        dense_fours(re, im, size >> 2, masks, first, pivots, offsets, matrix)
+    elif count == 3:
+        dense_eights(re, im, size >> 3, masks, first, pivots, offsets, matrix)
     else:
         dense_groups(re, im, size >> count, 1 << count, masks, first, pivots, offsets, matrix, block)
 
 
-@njit(nogil=True, error_model="numpy", inline="always")
+@njit(nogil=True, error_model="numpy")
+def dense_fours(re, im, n_groups, masks, first, pivots, offsets, matrix):
+    """Multiply every group of four amplitudes, which stay in registers."""
+    for j in range(n_groups):
+        base = group(j, pivots, masks, first)
+        psi = load_four(re, im, base, offsets, 0)
+        for y in range(4):
+            r, i = times_four(matrix, 8 * y, psi)
+            store(re, base ^ offsets[y], r)
+            store(im, base ^ offsets[y], i)
+
+
+@njit(nogil=True, error_model="numpy")
+def dense_eights(re, im, n_groups, masks, first, pivots, offsets, matrix):
+    """Multiply every group of eight amplitudes, which stay in registers."""
+    for j in range(n_groups):
+        base = group(j, pivots, masks, first)
+        a, b = load_four(re, im, base, offsets, 0), load_four(re, im, base, offsets, 4)
+        for y in range(8):
+            r, i = times_four(matrix, 16 * y, a)
+            s, k = times_four(matrix, 16 * y + 8, b)
+            store(re, base ^ offsets[y], r + s)
+            store(im, base ^ offsets[y], i + k)
+
+
+@njit(nogil=True, error_model="numpy")
+def load_four(re, im, base, offsets, x):
+    """Return the amplitudes x to x + 3 of a group: real part, imaginary part, of one after the other."""
+    i, j, k, m = base ^ offsets[x], base ^ offsets[x + 1], base ^ offsets[x + 2], base ^ offsets[x + 3]
+    return load(re, i), load(im, i), load(re, j), load(im, j), load(re, k), load(im, k), load(re, m), load(im, m)
+
+
+@njit(nogil=True, error_model="numpy")
+def times_four(matrix, at, psi):
+    """Return the sum of four entries of a row of the matrix, which begin at ``at``, times four amplitudes."""
+    r0, i0, r1, i1, r2, i2, r3, i3 = psi
+    u0, w0, u1, w1 = load(matrix, at), load(matrix, at + 1), load(matrix, at + 2), load(matrix, at + 3)
+    u2, w2, u3, w3 = load(matrix, at + 4), load(matrix, at + 5), load(matrix, at + 6), load(matrix, at + 7)
+    return (
+        u0 * r0 - w0 * i0 + u1 * r1 - w1 * i1 + u2 * r2 - w2 * i2 + u3 * r3 - w3 * i3,
+        u0 * i0 + w0 * r0 + u1 * i1 + w1 * r1 + u2 * i2 + w2 * r2 + u3 * i3 + w3 * r3,
+    )
+
+
+@njit(nogil=True, error_model="numpy")
 def dense_groups(re, im, n_groups, dim, masks, first, pivots, offsets, matrix, block):
     """Multiply every group of amplitudes, two rows of the matrix at a time."""
     for j in range(n_groups):
