@@ -25,6 +25,12 @@ PAGE = (Path(__file__).parent.parent / "docs" / "engine.md").read_text()
 #: Kernels of each row of the page's table.
 ROWS = {"several": ("general",), "one": ("flip_x", "real_y", "phase_z")}
 
+#: What kernels are made of: a rotation, and its slopes.
+FORMULAS = {
+    "general": (kernels.apply_general, kernels.slopes_of_general),
+    "real_y": (kernels.apply_real, kernels.slopes_of_real),
+}
+
 
 def test_the_example_runs():
     (block,) = re.findall(r"```pycon\n(.*?)```", PAGE, re.DOTALL)
@@ -49,6 +55,9 @@ def operations(statements):
 
 def counted(name):
     """Operations per amplitude of a pair of kernels: forward, undoing, slopes, together."""
+    if name in FORMULAS:  # of two amplitudes, from one formula forward and back
+        turn, slopes = (operations(ast.parse(inspect.getsource(f.py_func)).body) for f in FORMULAS[name])
+        return [Fraction(n, 2) for n in (turn, 2 * turn, slopes, 3 * turn + slopes)]
     (forward, pair), (back, _) = loop(getattr(kernels, name)), loop(getattr(kernels, f"{name}_back"))
     undo = operations([s for s in back if "store" in ast.unparse(s)])
     found = operations(forward), undo, operations(back) - undo
