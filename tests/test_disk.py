@@ -12,7 +12,7 @@ import test_threads
 from numba import config
 from numba.core import caching
 
-from backends.statevector import disk, sweeps
+from backends.statevector import disk, kinds, sweeps
 
 ROOT = Path(__file__).parents[1]
 TIMEOUT = 120  # seconds
@@ -61,7 +61,7 @@ def test_the_sources_are_all_files_that_the_passes_call_into():
         functions = [f.py_func for f in vars(module).values() if hasattr(f, "py_func")]
         functions += [f._defn for f in vars(module).values() if hasattr(f, "_defn")]  # intrinsics
         modules += {sys.modules[f.__module__] for f in functions} - set(modules)
-    assert found == set(disk.SOURCES)
+    assert found | {Path(kinds.__file__)} == set(disk.SOURCES)  # kinds has numbers alone
 
 
 def test_two_types_never_share_a_file(folder, monkeypatch):
@@ -101,8 +101,9 @@ from backends.statevector import threads
 threads.PATIENCE = 60  # a slow disk is no compiler
 import test_threads
 test_threads.trained()
-from backends.statevector import sweeps
-passes = {name: f.stats for name, f in vars(sweeps).items() if hasattr(f, "stats") and f.stats.cache_path}
+from backends.statevector import sweeps, turns
+functions = {**vars(turns), **vars(sweeps)}
+passes = {name: f.stats for name, f in functions.items() if hasattr(f, "stats") and f.stats.cache_path}
 print(*(name for name in passes if passes[name].cache_hits), sum(len(s.cache_misses) for s in passes.values()))
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}

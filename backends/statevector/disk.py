@@ -17,7 +17,9 @@ from numba import njit
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 #: Files that the passes are made of.
-SOURCES = tuple(Path(__file__).with_name(name) for name in ("lanes.py", "kernels.py", "sweeps.py"))
+SOURCES = tuple(
+    Path(__file__).with_name(name) for name in ("kinds.py", "lanes.py", "kernels.py", "turns.py", "sweeps.py")
+)
 
 #: Set once a function was not found on the disk, and is compiled.
 compiling = threading.Event()

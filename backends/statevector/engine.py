@@ -22,15 +22,16 @@ from torch import Tensor
 from torch.autograd import Function
 
 from backends.angles import angle_map
-from backends.statevector import sweeps
+from backends.statevector import sweeps, turns
 from backends.statevector.adjoint import readouts
 from backends.statevector.buffers import Buffers
 from backends.statevector.fusion import FusedProgram, fuse
 from backends.statevector.program import compile_circuit
-from backends.statevector.sweeps import Dense, Output, Slots, Tables, Trig, Turns
+from backends.statevector.sweeps import Dense, Output, Tables
 from backends.statevector.threads import share
 from backends.statevector.tiles import Segment, fits, split, whole
 from backends.statevector.torch_ops import register_state
+from backends.statevector.turns import Slots, Trig, Turns
 from circuits import Circuit
 from circuits.observables import Readout
 
@@ -154,7 +155,7 @@ def _bind(plan: Plan, x: Tensor, w: Tensor) -> _Call:
     rows = x.new_empty(n_tiles * plan.slots.n_rows * n_lanes)
     shared = x.new_empty(len(plan.slots.starts) - 1 - plan.slots.n_rows)
     arrays = x_, w_, plan.slots, n_lanes, rows.numpy(), shared.numpy()
-    share(sweeps.slot_values, n_tiles, _slot_threads(plan, x_), *arrays)
+    share(turns.slot_values, n_tiles, _slot_threads(plan, x_), *arrays)
     trig = Trig(*(function(t).numpy() for t in (rows, shared) for function in (torch.cos, torch.sin)))
     n_threads = _threads(len(x) * (len(plan.program.ops) << plan.program.n_qubits))
     return _Call(x_, w_, start.contiguous().numpy(), trig, n_lanes, n_tiles, n_threads)
@@ -194,7 +195,7 @@ def _forward_amplitudes(plan: Plan, call: _Call) -> tuple[Tensor, Any]:
         sr.reshape(n_rows, call.start.shape[1], -1)[:, :, 0] = call.start
     n_rotations = len(plan.turns.starts) - 1
     coefficients = np.empty(call.n_tiles * 4 * n_rotations * call.n_lanes, dtype)
-    share(sweeps.fuse_rows, call.n_tiles, 1, plan.turns, plan.slots.n_rows, call.trig, coefficients)
+    share(turns.fuse_rows, call.n_tiles, 1, plan.turns, plan.slots.n_rows, call.trig, coefficients)
     sums = np.zeros((n_rows, plan.n_outer, plan.output.n_words), dtype)
     y = np.zeros((n_rows, plan.n_outputs), dtype)
     for number, tables in enumerate(plan.segments):
@@ -233,7 +234,7 @@ def _backward(plan: Plan, x: Tensor, w: Tensor, grad: Tensor, kept: Any) -> tupl
     gx = grad.new_zeros(call.x.shape)
     gw = grad.new_zeros(len(x) if len(w) > 1 else call.n_tiles, call.w.shape[1])
     arrays = call.x, call.w, plan.slots, call.n_lanes, gx.numpy(), gw.numpy()
-    share(sweeps.slot_slopes, call.n_tiles, _slot_threads(plan, call.x), rows, shared, *arrays)
+    share(turns.slot_slopes, call.n_tiles, _slot_threads(plan, call.x), rows, shared, *arrays)
     gw = gw if len(gw) == len(w) else gw.sum(0, keepdim=True)
     if plan.prepare is None:
         return gx, gw
@@ -283,7 +284,7 @@ def _backward_amplitudes(
     slopes = np.zeros((call.n_tiles * call.n_lanes, 3 * n_rotations), gy.dtype)
     slopes[:n_rows] = sums.sum(1).reshape(n_rows, -1)
     slopes = slopes.reshape(call.n_tiles, call.n_lanes, -1).transpose(0, 2, 1).ravel()
-    share(sweeps.split_rows, call.n_tiles, 1, plan.turns, plan.slots.n_rows, call.trig, slopes, rows, shared)
+    share(turns.split_rows, call.n_tiles, 1, plan.turns, plan.slots.n_rows, call.trig, slopes, rows, shared)
     if len(gs):
         gs[:] = 2 * slope[0].reshape(n_rows, gs.shape[1], -1)[:, :, 0]
     return rows, shared.sum(0), gs
@@ -372,11 +373,11 @@ def _slots(circuit: Circuit, program: FusedProgram, shared_weights: bool, dtype:
 
 def _turns(program: FusedProgram, numbers: list[int]) -> Turns:
     rotations = [op for op in program.ops if op.kind == "turns"]
-    turns = [turn for op in rotations for turn in op.turns]
+    found = [turn for op in rotations for turn in op.turns]
     return Turns(
         np.cumsum([0, *(len(op.turns) for op in rotations)]),
-        np.array(["XYZ".index(turn.letter) for turn in turns], np.int64),
-        np.array([numbers[turn.slot] for turn in turns], np.int64),
+        np.array(["XYZ".index(turn.letter) for turn in found], np.int64),
+        np.array([numbers[turn.slot] for turn in found], np.int64),
     )
 
 

@@ -12,8 +12,9 @@ import platform
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
@@ -173,3 +174,27 @@ _define(operator.add, "fadd", 2)
 _define(operator.sub, "fsub", 2)
 _define(operator.mul, "fmul", 2)
 _define(operator.neg, "fneg", 1)
+
+
+# --- arrays of lanes --------------------------------------------------------------------------------------------------
+
+
+@njit(nogil=True, error_model="numpy")
+def aligned(n, like):
+    """Return n numbers of the dtype of an array, not initialised, from a multiple of 64 bytes on."""
+    raw = np.empty(n + 16, like.dtype)
+    skip = (64 - raw.ctypes.data % 64) % 64 // raw.itemsize
+    return raw[skip : skip + n]
+
+
+@njit(nogil=True, error_model="numpy")
+def room_for(length, like):
+    """Return four arrays, not a multiple of 4096 bytes apart: stores to one would hold up loads from another."""
+    apart = length + 21 * 64 // like.itemsize
+    room = aligned(4 * apart, like)
+    return (
+        room[:length],
+        room[apart : apart + length],
+        room[2 * apart : 2 * apart + length],
+        room[3 * apart : 3 * apart + length],
+    )

@@ -39,33 +39,9 @@ from backends.statevector.kernels import (
     word_back,
     word_value,
 )
-from backends.statevector.lanes import flush_subnormals, load, odd, restore_subnormals, spread, store, zeros
-
-
-class Slots(NamedTuple):
-    """The tau of all turns: ``sum of coefficient * product of factors``; factor 0 is 1, then features, then weights."""
-
-    starts: np.ndarray  # int64 (n_slots + 1,), first term of every slot; slots that differ between rows come first
-    coefficients: np.ndarray  # (n_terms,)
-    factors: np.ndarray  # int64 (n_terms, n_factors)
-    n_rows: int  # number of slots that differ between rows
-
-
-class Turns(NamedTuple):
-    """The turns of every rotation, in order of time."""
-
-    starts: np.ndarray  # int64 (n_rotations + 1,)
-    letters: np.ndarray  # int64 (n_turns,), 0 to 2 for X, Y, Z
-    slots: np.ndarray  # int64 (n_turns,)
-
-
-class Trig(NamedTuple):
-    """Cosines and sines of the slots: (tiles, n_rows, lanes), flat, and (n_shared,)."""
-
-    row_cos: np.ndarray
-    row_sin: np.ndarray
-    cos: np.ndarray
-    sin: np.ndarray
+from backends.statevector.kinds import CONTROLLED, DENSE, FLIP_X, GENERAL, PHASE_Z, REAL_Y, SIGN, WORD
+from backends.statevector.lanes import aligned, flush_subnormals, load, odd, restore_subnormals, room_for, store
+from backends.statevector.turns import fuse_turns, not_finite, split_slopes
 
 
 class Tables(NamedTuple):
@@ -100,189 +76,6 @@ class Dense(NamedTuple):
     widest: int  # most entries of lane tables that an operation needs
 
 
-@njit(nogil=True, error_model="numpy")
-def aligned(n, like):
-    """Return n numbers of the dtype of an array, not initialised, from a multiple of 64 bytes on."""
-    raw = np.empty(n + 16, like.dtype)
-    skip = (64 - raw.ctypes.data % 64) % 64 // raw.itemsize
-    return raw[skip : skip + n]
-
-
-@njit(nogil=True, error_model="numpy")
-def room_for(length, like):
-    """Return four arrays, not a multiple of 4096 bytes apart: stores to one would hold up loads from another."""
-    apart = length + 21 * 64 // like.itemsize
-    room = aligned(4 * apart, like)
-    return (
-        room[:length],
-        room[apart : apart + length],
-        room[2 * apart : 2 * apart + length],
-        room[3 * apart : 3 * apart + length],
-    )
-
-
-# --- angles -----------------------------------------------------------------------------------------------------------
-
-
-@njit(nogil=True, error_model="numpy")
-def times_factor(product, x, w, first_row, f):
-    """Multiply by a factor of a term, for as many rows as ``product`` has: 1, a feature or a weight."""
-    if 0 < f <= x.shape[1]:
-        for k in range(len(product)):
-            product[k] *= x[min(first_row + k, len(x) - 1), f - 1]
-    elif f > 0:
-        for k in range(len(product)):
-            product[k] *= w[min(first_row + k, len(w) - 1), f - 1 - x.shape[1]]
-
-
-@njit(nogil=True, error_model="numpy")
-def slot_value(slot, x, w, first_row, slots, product, total):
-    """Fill ``total`` with the values of a slot in consecutive rows; rows past the last are as the last."""
-    total[:] = 0
-    for t in range(slots.starts[slot], slots.starts[slot + 1]):
-        product[:] = slots.coefficients[t]
-        for f in slots.factors[t]:
-            times_factor(product, x, w, first_row, f)
-        total += product
-
-
-@kept
-def slot_values(first, last, x, w, slots, n_lanes, rows, shared):
-    """Fill the slots of tiles first to last, and (with the first tile) the shared ones."""
-    product = np.empty(n_lanes, rows.dtype)
-    for tile in range(first, last):
-        for slot in range(slots.n_rows):
-            at = (tile * slots.n_rows + slot) * n_lanes
-            slot_value(slot, x, w, tile * n_lanes, slots, product, rows[at : at + n_lanes])
-    if first == 0 < last:
-        for k in range(len(shared)):
-            slot_value(slots.n_rows + k, x, w, 0, slots, product[:1], shared[k : k + 1])
-
-
-@njit(nogil=True, error_model="numpy")
-def slot_slope(slot, slope, x, w, first_row, slots, product, gx, gw):
-    """Add the gradient of a slot in consecutive rows to those of its features and weights."""
-    for t in range(slots.starts[slot], slots.starts[slot + 1]):
-        factors = slots.factors[t]
-        for k in range(len(factors)):
-            if factors[k] > 0:
-                product[:] = slope
-                product *= slots.coefficients[t]
-                for j in range(len(factors)):
-                    if j != k:
-                        times_factor(product, x, w, first_row, factors[j])
-                column = factors[k] - 1
-                target = gx if column < x.shape[1] else gw
-                column -= 0 if column < x.shape[1] else x.shape[1]
-                if len(target) == 1:
-                    target[0, column] += product.sum()
-                else:
-                    target[:, column] += product
-
-
-@kept
-def slot_slopes(first, last, rows, shared, x, w, slots, n_lanes, gx, gw):
-    """Turn gradients of slots into those of features (rows, n) and weights (tiles or rows, n)."""
-    room = np.empty(n_lanes, rows.dtype)
-    for tile in range(first, last):
-        row, n_here = tile * n_lanes, min(n_lanes, len(x) - tile * n_lanes)
-        target = gw[row : row + n_here] if len(w) > 1 else gw[tile : tile + 1]
-        for slot in range(slots.n_rows):
-            at = (tile * slots.n_rows + slot) * n_lanes
-            slope = rows[at : at + n_here]
-            slot_slope(slot, slope, x, w, row, slots, room[:n_here], gx[row : row + n_here], target)
-    if first == 0 < last:
-        for k in range(len(shared)):
-            slot_slope(slots.n_rows + k, shared[k : k + 1], x, w, 0, slots, room[:1], gx[:1], gw[:1])
-
-
-# --- rotations --------------------------------------------------------------------------------------------------------
-
-
-@njit(nogil=True, error_model="numpy")
-def cyclic(o, letter):
-    """Return the places of a letter and of the next two in cyclic order, in a block of three that begins at o."""
-    return o + letter, o + (letter + 1) % 3, o + (letter + 2) % 3
-
-
-@njit(nogil=True, error_model="numpy")
-def trig_of(tile, slot, n_rows, trig):
-    """Return cosine and sine of a slot, lane by lane."""
-    if slot < n_rows:
-        return load(trig.row_cos, tile * n_rows + slot), load(trig.row_sin, tile * n_rows + slot)
-    return spread(trig.cos, slot - n_rows), spread(trig.sin, slot - n_rows)
-
-
-@njit(nogil=True, error_model="numpy")
-def fuse_turns(tile, n_rows, turns, trig, coefficients):
-    """Fill a, b, c, d of every rotation U = a - i (b X + c Y + d Z): the product of its turns, the first rightmost.
-
-    A turn (cos - i sin P) from the left, with P, Q, R in cyclic order, is
-
-        a <- cos a - sin p;  p <- cos p + sin a;  q <- cos q - sin r;  r <- cos r + sin q
-    """
-    for u in range(len(turns.starts) - 1):
-        o = 4 * u
-        for part in range(4):
-            store(coefficients, o + part, zeros(coefficients))
-        for t in range(turns.starts[u], turns.starts[u + 1]):
-            cos, sin = trig_of(tile, turns.slots[t], n_rows, trig)
-            p, q, r = cyclic(o + 1, turns.letters[t])
-            if t == turns.starts[u]:
-                store(coefficients, o, cos)
-                store(coefficients, p, sin)
-            else:
-                va, vp, vq, vr = (
-                    load(coefficients, o),
-                    load(coefficients, p),
-                    load(coefficients, q),
-                    load(coefficients, r),
-                )
-                store(coefficients, o, cos * va - sin * vp)
-                store(coefficients, p, cos * vp + sin * va)
-                store(coefficients, q, cos * vq - sin * vr)
-                store(coefficients, r, cos * vr + sin * vq)
-
-
-@njit(nogil=True, error_model="numpy")
-def split_slopes(tile, n_rows, turns, trig, slopes, rows, partial):
-    """Give every turn its part of the slopes v_P = Im <lambda|P|psi> of a rotation: dL/dtau = 2 v of its letter.
-
-    From one turn to the one before it, the slopes of the two other letters (P, Q, R in cyclic order) turn:
-
-        q <- cos(2 tau) q + sin(2 tau) r;  r <- cos(2 tau) r - sin(2 tau) q
-    """
-    for u in range(len(turns.starts) - 1):
-        for t in range(turns.starts[u + 1] - 1, turns.starts[u] - 1, -1):
-            slot = turns.slots[t]
-            p, q, r = cyclic(3 * u, turns.letters[t])
-            slope = load(slopes, p)
-            if slot < n_rows:
-                at = tile * n_rows + slot
-                store(rows, at, load(rows, at) + slope + slope)
-            else:
-                store(partial, slot - n_rows, load(partial, slot - n_rows) + slope + slope)
-            if t > turns.starts[u]:
-                cos, sin = trig_of(tile, slot, n_rows, trig)
-                double_cos, double_sin = cos * cos - sin * sin, cos * sin + cos * sin
-                vq, vr = load(slopes, q), load(slopes, r)
-                store(slopes, q, double_cos * vq + double_sin * vr)
-                store(slopes, r, double_cos * vr - double_sin * vq)
-
-
-@njit(nogil=True, error_model="numpy")
-def not_finite(tile, n_rows, trig):
-    """Return NaN in the lanes where an angle is NaN or infinite, else 0: no angle is ever ignored."""
-    total = zeros(trig.cos)
-    for slot in range(n_rows):
-        cos = load(trig.row_cos, tile * n_rows + slot)
-        total = total + (cos - cos)
-    for slot in range(len(trig.cos)):
-        cos = spread(trig.cos, slot)
-        total = total + (cos - cos)
-    return total
-
-
 # --- a tile -----------------------------------------------------------------------------------------------------------
 
 
@@ -290,11 +83,11 @@ def not_finite(tile, n_rows, trig):
 def turn(re, im, size, masks, first, kind, coefficients, o):
     """Apply a rotation; its coefficients begin at o."""
     flip, select = masks[first, 0], masks[first, 1]
-    if kind == 0:
+    if kind == GENERAL:
         general(re, im, size, flip, select, coefficients, o)
-    elif kind == 1:
+    elif kind == FLIP_X:
         flip_x(re, im, size, flip, select, coefficients, o)
-    elif kind == 2:
+    elif kind == REAL_Y:
         real_y(re, im, size, flip, select, coefficients, o)
     else:
         phase_z(re, im, size, select, coefficients, o)
@@ -304,11 +97,11 @@ def turn(re, im, size, masks, first, kind, coefficients, o):
 def turn_back(re, im, lr, li, size, masks, first, kind, coefficients, o, slopes, v):
     """Undo a rotation on psi and lambda; its slopes go to v."""
     flip, select = masks[first, 0], masks[first, 1]
-    if kind == 0:
+    if kind == GENERAL:
         general_back(re, im, lr, li, size, flip, select, coefficients, o, slopes, v)
-    elif kind == 1:
+    elif kind == FLIP_X:
         flip_x_back(re, im, lr, li, size, flip, select, coefficients, o, slopes, v)
-    elif kind == 2:
+    elif kind == REAL_Y:
         real_y_back(re, im, lr, li, size, flip, select, coefficients, o, slopes, v)
     else:
         phase_z_back(re, im, lr, li, size, select, coefficients, o, slopes, v)
@@ -324,21 +117,21 @@ def forward_tile(re, im, tables, outer, coefficients, values, output, matrices, 
         if together:
             t += 1
             pair = first, ops[t, 1], coefficients, index, ops[t, 3]
-            if kind == 0:
+            if kind == GENERAL:
                 both_general(re, im, size, masks, *pair)
             else:
                 both_real(re, im, size, masks, *pair)
-        elif kind < 4:
+        elif kind <= PHASE_Z:
             turn(re, im, size, masks, first, kind, coefficients, 4 * index)
-        elif kind == 4:
+        elif kind == SIGN:
             lane_signs(scratch, masks, first, count, outer, n_lanes)
             minus(re, im, size, masks, first, count, scratch)
-        elif kind == 5:
+        elif kind == CONTROLLED:
             control_parts(scratch, masks, first, count, outer, index, n_lanes)
             controlled(re, im, size, masks, first, count, scratch)
-        elif kind == 6:
+        elif kind == DENSE:
             multiply(re, im, size, masks, first, count, outer, matrices, index, False, n_lanes, scratch)
-        elif kind == 7:
+        elif kind == WORD:
             store(values, index, word_value(re, im, size, masks[first, 0], masks[first, 1]))
         else:
             densities(re, im, size, p)
@@ -358,24 +151,24 @@ def backward_tile(re, im, lr, li, tables, outer, coefficients, slopes, weights, 
         if t and ops[t - 1, 5]:
             t -= 1
             pair = ops[t, 1], first, coefficients, slopes, ops[t, 3], index
-            if kind == 0:
+            if kind == GENERAL:
                 both_general_back(re, im, lr, li, size, masks, *pair)
             else:
                 both_real_back(re, im, lr, li, size, masks, *pair)
-        elif kind < 4:
+        elif kind <= PHASE_Z:
             turn_back(re, im, lr, li, size, masks, first, kind, coefficients, 4 * index, slopes, 3 * index)
-        elif kind == 4:
+        elif kind == SIGN:
             lane_signs(scratch, masks, first, count, outer, n_lanes)
             for r, m in ((re, im), (lr, li)):
                 minus(r, m, size, masks, first, count, scratch)
-        elif kind == 5:
+        elif kind == CONTROLLED:
             control_parts(scratch, masks, first, count, outer, index, n_lanes)
             for r, m in ((re, im), (lr, li)):
                 controlled(r, m, size, masks, first, count, scratch)
-        elif kind == 6:
+        elif kind == DENSE:
             for r, m in ((re, im), (lr, li)):
                 multiply(r, m, size, masks, first, count, outer, matrices, index, True, n_lanes, scratch)
-        elif kind == 7:
+        elif kind == WORD:
             word_back(re, im, lr, li, size, masks[first, 0], masks[first, 1], weights, index)
         else:
             p[: size * n_lanes] = 0
@@ -393,7 +186,7 @@ def changes_sign(kind, letter):
 
     They do of Y and Z, and of X where the mask of a flip is a sign.
     """
-    return letter == 0 if kind == 1 else letter > 0
+    return letter == 0 if kind == FLIP_X else letter > 0
 
 
 @njit(nogil=True, error_model="numpy")
@@ -485,27 +278,6 @@ def end_back(lr, tile, n_samples, partial, gs, shared, n_lanes):
 # --- lanes are amplitudes ---------------------------------------------------------------------------------------------
 
 
-@kept
-def fuse_rows(first, last, turns, n_rows, trig, coefficients):
-    """Fill a, b, c, d of every rotation for tiles of rows, (tiles, 4 n_rotations, lanes) flat."""
-    length = 4 * (len(turns.starts) - 1) * (64 // coefficients.itemsize)
-    for tile in range(first, last):
-        fuse_turns(tile, n_rows, turns, trig, coefficients[tile * length : (tile + 1) * length])
-
-
-@kept
-def split_rows(first, last, turns, n_rows, trig, slopes, rows, shared):
-    """Give every turn its part of the slopes (tiles, 3 n_rotations, lanes); sums over lanes into ``shared``."""
-    n_lanes = 64 // slopes.itemsize
-    length = 3 * (len(turns.starts) - 1) * n_lanes
-    partial = aligned(shared.shape[1] * n_lanes, slopes)
-    for tile in range(first, last):
-        partial[:] = 0
-        split_slopes(tile, n_rows, turns, trig, slopes[tile * length : (tile + 1) * length], rows, partial)
-        for slot in range(shared.shape[1]):
-            shared[tile, slot] = partial[slot * n_lanes : (slot + 1) * n_lanes].sum()
-
-
 @njit(nogil=True, error_model="numpy")
 def sign_of(mask, lane, outer):
     """Return -1 where a mask selects a lane of an outer tile, else 1."""
@@ -518,7 +290,7 @@ def spread_row(row, outer, tables, n_rotations, all_coefficients, coefficients, 
     tile, at = row // n_lanes, row % n_lanes
     for t in range(len(tables.ops)):
         kind, first, _, index, _, _ = tables.ops[t]
-        if kind < 4:
+        if kind <= PHASE_Z:
             for part in range(4):
                 value = all_coefficients[((tile * n_rotations + index) * 4 + part) * n_lanes + at]
                 turned = part > 0 and changes_sign(kind, part - 1)
@@ -532,9 +304,9 @@ def spread_words(outer, tables, output, gw, weights, n_lanes):
     """Spread the gradients of the words of one row over the lanes."""
     for t in range(len(tables.ops)):
         kind, first, count, index, _, _ = tables.ops[t]
-        if kind >= 7:
+        if kind >= WORD:
             for k in range(count):
-                word = index if kind == 7 else output.diagonal[k]
+                word = index if kind == WORD else output.diagonal[k]
                 for lane in range(n_lanes):
                     weights[word * n_lanes + lane] = gw[word] * sign_of(tables.masks[first + k], lane, outer)
 
@@ -544,9 +316,9 @@ def sum_words(outer, tables, output, values, sums, n_lanes):
     """Add up the values of the words over the lanes."""
     for t in range(len(tables.ops)):
         kind, first, count, index, _, _ = tables.ops[t]
-        if kind >= 7:
+        if kind >= WORD:
             for k in range(count):
-                word = index if kind == 7 else output.diagonal[k]
+                word = index if kind == WORD else output.diagonal[k]
                 for lane in range(n_lanes):
                     sums[word] += values[word * n_lanes + lane] * sign_of(tables.masks[first + k], lane, outer)
 
@@ -556,7 +328,7 @@ def sum_slopes(outer, tables, slopes, sums, n_lanes):
     """Add up the slopes of the rotations over the lanes, (n_rotations, 3)."""
     for t in range(len(tables.ops)):
         kind, first, _, index, _, _ = tables.ops[t]
-        if kind < 4:
+        if kind <= PHASE_Z:
             for part in range(3):
                 turned = changes_sign(kind, part)
                 total = sums[index, part]

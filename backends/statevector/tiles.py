@@ -21,10 +21,21 @@ from functools import cache
 
 import numpy as np
 
+from backends.statevector import kinds
 from backends.statevector.fusion import Fused, FusedProgram, Mask, commute, odd
 
-#: Numbers of the kinds of operations in a table; turns are split by their letters.
-KINDS = {"XYZ": 0, "X": 1, "Y": 2, "Z": 3, "sign": 4, "controlled": 5, "dense": 6, "word": 7, "diagonal": 8}
+#: Kinds of operations in a table; turns are split by their letters.
+KINDS = {
+    "XYZ": kinds.GENERAL,
+    "X": kinds.FLIP_X,
+    "Y": kinds.REAL_Y,
+    "Z": kinds.PHASE_Z,
+    "sign": kinds.SIGN,
+    "controlled": kinds.CONTROLLED,
+    "dense": kinds.DENSE,
+    "word": kinds.WORD,
+    "diagonal": kinds.DIAGONAL,
+}
 
 _LOOK_AHEAD = 512
 
@@ -284,7 +295,7 @@ def _partner(op: Fused, rest: list[Fused]) -> int | None:
 def _go_together(op: Fused, other: Fused) -> bool:
     """Whether two rotations are both general or both real, and on qubits of their own."""
     (f, s), (g, t) = op.masks[0], other.masks[0]
-    alike = _kind(op) == _kind(other) in (KINDS["XYZ"], KINDS["Y"])
+    alike = _kind(op) == _kind(other) in (kinds.GENERAL, kinds.REAL_Y)
     return alike and f != g and not odd(f & t) and not odd(g & s)
 
 
