@@ -340,3 +340,13 @@ def test_walsh_of_one_amplitude_is_itself(dtype):
     before = p.copy()
     kernels.walsh(p, 1)
     assert np.array_equal(p, before)
+
+
+@precisions
+def test_transpose(dtype):
+    n_lanes = 64 // np.dtype(dtype).itemsize
+    tile = numbers(np.random.default_rng(0), dtype, 3 * n_lanes)
+    wanted = tile.copy()
+    wanted[n_lanes : 2 * n_lanes] = tile[n_lanes : 2 * n_lanes].T
+    kernels.transpose(tile.ravel(), n_lanes, n_lanes)
+    assert np.array_equal(tile, wanted)

@@ -559,14 +559,29 @@ def diagonal_back(re, im, lr, li, size, p):
         store(li, i, load(li, i) + d * load(im, i))
 
 
+def _swap(width):
+    """Make the kernel that transposes the 2×2 blocks of ``width`` lanes in as many rows as there are lanes."""
+    lower, upper = exchange(width, False), exchange(width, True)
+
+    @njit(nogil=True, error_model="numpy")
+    def kernel(tile, first, n_lanes):
+        for j in range(n_lanes // 2):
+            i = first + (((j & -width) << 1) | (j & (width - 1)))
+            a, b = load(tile, i), load(tile, i + width)
+            store(tile, i, lower(a, b))
+            store(tile, i + width, upper(a, b))
+
+    return kernel
+
+
+swap_1, swap_2, swap_4, swap_8 = _swap(1), _swap(2), _swap(4), _swap(8)
+
+
 @njit(nogil=True, error_model="numpy")
 def transpose(tile, first, n_lanes):
     """Transpose the square of as many rows as there are lanes, in place: blocks of 1, 2, 4, ... lanes in turn."""
-    step = 1
-    while step < n_lanes:
-        for j in range(n_lanes // 2):
-            i = first + (((j & -step) << 1) | (j & (step - 1)))
-            a, b = load(tile, i), load(tile, i + step)
-            store(tile, i, exchange(a, b, step, 0))
-            store(tile, i + step, exchange(a, b, step, 1))
-        step *= 2
+    swap_1(tile, first, n_lanes)
+    swap_2(tile, first, n_lanes)
+    swap_4(tile, first, n_lanes)
+    if n_lanes > 8:
+        swap_8(tile, first, n_lanes)

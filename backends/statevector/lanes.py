@@ -78,20 +78,15 @@ def spread(typing_context: Any, array: Any, i: Any) -> Any:
     return Lanes(array.dtype)(array, i), generate
 
 
-@intrinsic
-def exchange(typing_context: Any, a: Any, b: Any, step: Any, upper: Any) -> Any:
-    """Return the lower or upper row of the 2×2 blocks of ``step`` lanes of the rows a and b, transposed."""
+def exchange(width: int, upper: bool) -> Any:
+    """Make the function that returns the lower or upper row of the 2×2 blocks of the rows a and b, transposed."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        rows, size, is_upper = arguments[:2], arguments[2], builder.trunc(arguments[3], ir.IntType(1))
-        found = rows[0]
-        for width in (1, 2, 4, 8)[: _register(a.dtype).count.bit_length() - 1]:
-            lower, higher = (_blocks(builder, rows, width, shift) for shift in (0, width))
-            same = builder.icmp_signed("==", size, ir.Constant(size.type, width))
-            found = builder.select(same, builder.select(is_upper, higher, lower), found)
-        return found
+    @intrinsic
+    def row(typing_context: Any, a: Any, b: Any) -> Any:
+        shift = width if upper else 0
+        return a(a, b), lambda context, builder, signature, rows: _blocks(builder, rows, width, shift)
 
-    return a(a, b, step, upper), generate
+    return row
 
 
 def _blocks(builder: Any, rows: Any, width: int, shift: int) -> Any:
