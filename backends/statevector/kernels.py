@@ -345,7 +345,8 @@ def dense(re, im, size, masks, first, count, matrix, block):
     pivots = pivot_bits(masks, first, count)
     offsets = np.array([member(0, x, masks, first, count) for x in range(1 << count)])
     if count == 2:
-        dense_fours(re, im, size >> 2, masks, first, pivots, offsets, matrix)
+        f, s, g, t = masks[first, 0], masks[first, 1], masks[first + 1, 0], masks[first + 1, 1]
+        dense_fours(re, im, size >> 2, f, s, g, t, matrix)
     elif count == 3:
         dense_eights(re, im, size >> 3, masks, first, pivots, offsets, matrix)
     else:
@@ -353,15 +354,17 @@ def dense(re, im, size, masks, first, count, matrix, block):
 
 
 @njit(nogil=True, error_model="numpy")
-def dense_fours(re, im, n_groups, masks, first, pivots, offsets, matrix):
-    """Multiply every group of four amplitudes, which stay in registers."""
+def dense_fours(re, im, n_groups, f, s, g, t, matrix):
+    """Multiply every group of four amplitudes of two qubits, which stay in registers."""
+    p, q = pivot_pair(f, g)
     for j in range(n_groups):
-        base = group(j, pivots, masks, first)
-        psi = load_four(re, im, base, offsets, 0)
-        for y in range(4):
-            r, i = times_four(matrix, 8 * y, psi)
-            store(re, base ^ offsets[y], r)
-            store(im, base ^ offsets[y], i)
+        i = even_corner(j, p, q, f, s, g, t)
+        k, m, n = i ^ g, i ^ f, i ^ f ^ g
+        psi = (*load_pair(re, im, i, k), *load_pair(re, im, m, n))
+        (a, b), (c, d) = times_four(matrix, 0, psi), times_four(matrix, 8, psi)
+        store_pair(re, im, i, k, (a, b, c, d))
+        (a, b), (c, d) = times_four(matrix, 16, psi), times_four(matrix, 24, psi)
+        store_pair(re, im, m, n, (a, b, c, d))
 
 
 @njit(nogil=True, error_model="numpy")
@@ -371,10 +374,10 @@ def dense_eights(re, im, n_groups, masks, first, pivots, offsets, matrix):
         base = group(j, pivots, masks, first)
         a, b = load_four(re, im, base, offsets, 0), load_four(re, im, base, offsets, 4)
         for y in range(8):
-            r, i = times_four(matrix, 16 * y, a)
-            s, k = times_four(matrix, 16 * y + 8, b)
-            store(re, base ^ offsets[y], r + s)
-            store(im, base ^ offsets[y], i + k)
+            r0, i0 = times_four(matrix, 16 * y, a)
+            r1, i1 = times_four(matrix, 16 * y + 8, b)
+            store(re, base ^ offsets[y], r0 + r1)
+            store(im, base ^ offsets[y], i0 + i1)
 
 
 @njit(nogil=True, error_model="numpy")
