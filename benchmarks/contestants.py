@@ -68,6 +68,9 @@ class Contestant:
 OURS = Contestant("QuantumLayer", "quantum_layer", "hybridqml")
 PEERS = (
     Contestant("TensorCircuit, JAX jit", "tensorcircuit_jax", "tensorcircuit-ng", "tensorcircuit"),
+    Contestant(
+        "TensorCircuit, JAX jit, own readout", "tensorcircuit_jax_own_readout", "tensorcircuit-ng", "tensorcircuit"
+    ),
     Contestant("TensorCircuit, torch", "tensorcircuit_torch", "tensorcircuit-ng", "tensorcircuit"),
     Contestant("PennyLane default.qubit", "pennylane_default", "pennylane"),
     Contestant("PennyLane lightning.qubit", "pennylane_lightning", "pennylane_lightning"),
