@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from backends.base import Backend, Capabilities, Estimate, EvaluatingBackend
 from backends.gradients import FiniteDifference, Gradient, ParameterShift, Spsa
 from backends.names import get
+from backends.replay import Record, Replay
 from backends.statevector import Statevector
 
 if TYPE_CHECKING:
+    from backends.ibm import IBM
     from backends.pennylane_convert import from_pennylane, to_pennylane
     from backends.pennylane_device import PennyLane
     from backends.qiskit_convert import from_qiskit, to_qiskit
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 # Public name -> file of the bridge, extra that installs it.
 _BRIDGES = {
+    "IBM": ("ibm", "ibm"),
     "PennyLane": ("pennylane_device", "pennylane"),
     "from_pennylane": ("pennylane_convert", "pennylane"),
     "to_pennylane": ("pennylane_convert", "pennylane"),
@@ -27,6 +30,7 @@ _BRIDGES = {
 }
 
 __all__ = [
+    "IBM",
     "Backend",
     "Capabilities",
     "Estimate",
@@ -36,6 +40,8 @@ __all__ = [
     "ParameterShift",
     "PennyLane",
     "QiskitEstimator",
+    "Record",
+    "Replay",
     "Spsa",
     "Statevector",
     "from_pennylane",

@@ -9,7 +9,7 @@ from typing import Any
 from backends.base import Backend
 
 # Name on the command line -> public name in this package.
-NAMES = {"statevector": "Statevector", "pennylane": "PennyLane", "qiskit": "QiskitEstimator"}
+NAMES = {"statevector": "Statevector", "pennylane": "PennyLane", "qiskit": "QiskitEstimator", "ibm": "IBM"}
 
 
 def get(spec: str) -> Backend:
