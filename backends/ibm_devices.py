@@ -96,7 +96,7 @@ def is_real(device: BackendV2) -> bool:
 def target_of(device: BackendV2) -> Target:
     """Return what circuits may use on the device: its target without fractional two-qubit rotations."""
     target = device.target
-    if FRACTIONAL not in target.operation_names or not {"cz", "cx", "ecr"} & set(target.operation_names):
+    if FRACTIONAL not in target.operation_names or None in target[FRACTIONAL]:  # on all qubits alike: a simulator
         return target
     return _less(target, FRACTIONAL)
 
@@ -160,7 +160,7 @@ def _less(target: Target, gate: str) -> Target:
     rest = Target(num_qubits=target.num_qubits, dt=target.dt, qubit_properties=target.qubit_properties)
     for name in set(target.operation_names) - {gate}:
         operation = target.operation_from_name(name)
-        rest.add_instruction(operation, target[name], name=name)
+        rest.add_instruction(operation, None if inspect.isclass(operation) else target[name], name=name)
     return rest
 
 
