@@ -39,6 +39,7 @@ __all__ = [
     "Unfinished",
     "client_for",
     "default_path",
+    "where",
 ]
 
 T = TypeVar("T")

@@ -284,10 +284,10 @@ class Store:
                 )
 
     def _exists(self) -> bool:
-        try:
+        with self._said():
+            if self.path.exists() and not self.path.is_file():
+                raise self._refused("which is a folder or a device", "a file", _OTHER)
             return self.path.exists()
-        except OSError as error:
-            raise self._unopened(error) from error
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

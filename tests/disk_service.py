@@ -46,13 +46,13 @@ class DiskService:
     def submit(self, tag):
         self.step("submit: not taken")
         job_id = uuid.uuid4().hex
-        (self.folder / job_id).write_text(json.dumps({"tag": tag, "cancelled": False}))
+        self.write(job_id, {"tag": tag, "cancelled": False})
         self.step("submit: taken")
         return job_id
 
     def find(self, tag):
         self.step("find")
-        return sorted(file.name for file in self.folder.iterdir() if self.read(file.name)["tag"] == tag)
+        return [job_id for job_id in self.job_ids if self.read(job_id)["tag"] == tag]
 
     def status(self, job_id):
         self.step("status")
@@ -71,14 +71,23 @@ class DiskService:
 
     def cancel(self, job_id):
         self.step("cancel")
-        (self.folder / job_id).write_text(json.dumps(self.read(job_id) | {"cancelled": True}))
+        self.write(job_id, self.read(job_id) | {"cancelled": True})
 
     def read(self, job_id):
         return json.loads((self.folder / job_id).read_text())
 
+    def write(self, job_id, job):
+        new = self.folder / f".{uuid.uuid4().hex}"
+        new.write_text(json.dumps(job))
+        new.replace(self.folder / job_id)
+
+    @property
+    def job_ids(self):
+        return sorted(file.name for file in self.folder.glob("[!.]*"))
+
     @property
     def tags(self):
-        return [self.read(file.name)["tag"] for file in self.folder.iterdir()]
+        return [self.read(job_id)["tag"] for job_id in self.job_ids]
 
 
 def request(position=0, content=b"", **fields):

@@ -438,7 +438,7 @@ def test_a_refusal_is_kept_and_the_next_run_submits_anew(journal, service):
 
 def failing(service, seconds=None, kind=Failed):
     """Let the job fail that is there now."""
-    (bad,) = [file.name for file in service.folder.iterdir()]
+    (bad,) = service.job_ids
     status, fetch = service.status, service.fetch
 
     def fetch_or_fail(job_id):
@@ -617,7 +617,7 @@ def test_a_job_that_others_cancelled(journal, service):
         return fetch(job_id)
 
     service.fetch = fetch_or_fail
-    service.step = lambda name: service.cancel(os.listdir(service.folder)[0]) if name == "submit: taken" else None
+    service.step = lambda name: service.cancel(service.job_ids[0]) if name == "submit: taken" else None
     with pytest.raises(Failed, match="it was cancelled"):
         journal.run(request(estimate=3.0), lambda: service)
     assert states(journal) == ["cancelled"] and journal.spent() == 0
