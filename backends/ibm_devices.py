@@ -5,22 +5,23 @@ from __future__ import annotations
 import difflib
 import inspect
 import json
-import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from qiskit.providers import BackendV2
-from qiskit.providers.exceptions import QiskitBackendNotFoundError
 from qiskit.transpiler import Target
 from qiskit_ibm_runtime import IBMBackend, QiskitRuntimeService, fake_provider
-from qiskit_ibm_runtime.accounts import AccountNotFoundError
+
+from backends import ibm_service
+from backends.jobs import Lost, Refused
 
 LEAST_BUSY = "least_busy"
 
 # A shift leaves the angles that a fractional RZZ takes, 0 to pi/2; of other gates a device can make the same.
 FRACTIONAL = "rzz"
-
-logging.getLogger("qiskit_ibm_runtime").setLevel(logging.ERROR)  # warns at every login
 
 
 class Account(NamedTuple):
@@ -75,6 +76,8 @@ def find(device: Any, account: str | None = None) -> BackendV2:
         If it is neither a name nor a device.
     ValueError
         If there is no such device, or no account to ask with.
+    ConnectionError
+        If IBM's service cannot be reached.
     """
     if isinstance(device, BackendV2):
         return _without_fractional(device)
@@ -120,32 +123,54 @@ def accounts() -> list[Account]:
 
 
 def connect(account: str | None = None) -> QiskitRuntimeService:
-    """Return the service, logged in with a saved account.
+    """Return the service, logged in with a saved account, or with one that environment variables name.
 
     Raises
     ------
     ValueError
-        If there is no such account.
+        If there is no such account, or it is not accepted.
+    ConnectionError
+        If the service cannot be reached.
     """
-    try:
-        return QiskitRuntimeService(name=account)
-    except AccountNotFoundError:
+    saved = [known.name for known in accounts()]
+    if not (account in saved or (account is None and (saved or "QISKIT_IBM_TOKEN" in os.environ))):
         which = "no saved account" if account is None else f"no saved account of the name {account!r}"
         raise ValueError(
             f"got {which}, expected one for devices of IBM: save it once with QiskitRuntimeService.save_account("
             "token=..., instance=...), or use a fake device such as IBM('manila')"
-        ) from None
+        )
+    with _at_the_border():
+        return ibm_service.connect(name=account)
+
+
+def devices(service: QiskitRuntimeService) -> list[BackendV2]:
+    """Return the devices of an account."""
+    with _at_the_border():
+        return ibm_service.ask(service.backends, "listing the devices", service)
 
 
 def _real(name: str, account: str | None) -> BackendV2:
     service = connect(account)
-    if name == LEAST_BUSY:
-        return service.least_busy(operational=True, simulator=False)
+
+    def look_up() -> BackendV2:
+        options = {"operational": True, "simulator": False}
+        device = service.least_busy(**options) if name == LEAST_BUSY else service.backend(name)
+        device.target  # noqa: B018 (what it can do is downloaded here and now)
+        return device
+
+    with _at_the_border():
+        return ibm_service.ask(look_up, f"looking up the device {name!r}", service)
+
+
+@contextmanager
+def _at_the_border() -> Iterator[None]:
+    """Say what goes wrong before any job in the errors of wrong input and lost connections."""
     try:
-        return service.backend(name)
-    except QiskitBackendNotFoundError:
-        own = ", ".join(sorted(backend.name for backend in service.backends())) or "none"
-        raise ValueError(f"got the device {name!r}, expected one of your account's: {own}") from None
+        yield
+    except Refused as refused:
+        raise ValueError(str(refused)) from None
+    except Lost as lost:
+        raise ConnectionError(str(lost)) from None
 
 
 def _without_fractional(device: BackendV2) -> BackendV2:

@@ -17,8 +17,9 @@ from qiskit_ibm_runtime import Batch, Session
 
 from backends.ibm_devices import is_real
 from backends.ibm_estimators import Options, estimator
+from backends.ibm_service import ServiceClient
 from backends.ibm_transpile import Laid, n_bases, seconds_per_shot
-from backends.jobs import Gone, Refused, Result
+from backends.jobs import Gone, Result
 from backends.planning import Cost
 from circuits import Circuit, Observable
 
@@ -218,13 +219,7 @@ def client(part: Part, mode: Mode) -> Any:
 
 def service_client(device: BackendV2, submit: Callable[[list[str]], Any] | None = None) -> Any:
     """Return the client of a real device; without ``submit`` it only finds, fetches and cancels."""
-    from backends.ibm_service import ServiceClient
-
-    return ServiceClient(device.service, submit or _submit_nothing)
-
-
-def _submit_nothing(tags: list[str]) -> Any:
-    raise Refused(f"got job {tags[0]}, which was not submitted yet, expected one that was: run its program again")
+    return ServiceClient(device.service, submit, getattr(device, "_instance", None))
 
 
 def together(calls: Sequence[Callable[[], T]]) -> list[T]:

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from backends.base import Capabilities, EvaluatingBackend
+from backends.jobs import JobError
 from circuits import Circuit
 from circuits.observables import Readout
 
 
-class OverBudget(RuntimeError):
+class OverBudget(JobError):
     """The next job costs more than what is left of the budget; nothing was sent."""
 
 
