@@ -100,7 +100,8 @@ def estimator(
     made.options.default_shots = options.shots
     if is_real(device):
         made.options.environment.job_tags = list(tags)
-        made.options.max_execution_time = None if limit is None else max(1, math.ceil(limit))
+        if limit is not None:
+            made.options.max_execution_time = max(1, math.ceil(limit))
     else:
         made.options.simulator.seed_simulator = seed
     if generation == "client" or is_real(device):

@@ -1,0 +1,65 @@
+"""A short training on IBM's service, in a process that kills itself at a given place."""
+
+import importlib
+import os
+import signal
+
+import torch
+
+import backends
+from backends import ibm, ibm_jobs, ibm_service, jobs, jobs_store  # noqa: F401 (loaded before processes are forked)
+from circuits import z_each
+from circuits.templates import data_reuploading
+from qml import QuantumLayer
+
+N_STEPS = 3
+
+
+def train(store, **options):
+    """Return the weights of a small hybrid model after some steps, each of which is one job."""
+    torch.manual_seed(0)
+    circuit = data_reuploading(2, n_layers=1)
+    settings = {"shots": 100, "label": "a run", "estimator": "legacy", "store": store, **options}
+    layer = QuantumLayer(circuit, z_each(2), backends.IBM("ibm_manila", **settings))
+    model = torch.nn.Sequential(torch.nn.Linear(3, circuit.n_inputs), layer, torch.nn.Linear(2, 1))
+    x, y = torch.randn(4, 3), torch.randn(4, 1)
+    optimizer = torch.optim.Adam(model.parameters(), 0.1)
+    for _ in range(N_STEPS):
+        optimizer.zero_grad()
+        torch.nn.functional.mse_loss(model(x), y).backward()
+        optimizer.step()
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+
+def in_a_hurry():
+    """Ask often: the stand-in answers at once."""
+    jobs.SETTLE = 0.05
+    jobs.Journal.run.__kwdefaults__["poll"] = (0.02, 0.1)
+
+
+def main(environment, store, out, kill):
+    """Train in this process; ``kill`` is None or (module, class.method, "before" or "after", which call)."""
+    os.environ.update(environment)
+    torch.set_num_threads(1)
+    in_a_hurry()
+    if kill is not None:
+        _plant(*kill)
+    torch.save(train(store), out)
+
+
+def _plant(module, path, when, number):
+    """Let the process die, as by kill -9, before or after the n-th call of a method."""
+    owner_name, _, name = path.rpartition(".")
+    owner = getattr(importlib.import_module(module), owner_name)
+    method, calls = getattr(owner, name), iter(range(1, 1000))
+
+    def dying(*given, **named):
+        last = next(calls) == number
+        if last and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        found = method(*given, **named)
+        if last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return found
+
+    setattr(owner, name, dying)
