@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -17,9 +18,9 @@ from qiskit_ibm_runtime import Batch, Session
 
 from backends.ibm_devices import is_real
 from backends.ibm_estimators import Options, estimator
-from backends.ibm_service import ServiceClient
+from backends.ibm_service import ServiceClient, ask
 from backends.ibm_transpile import Laid, n_bases, seconds_per_shot
-from backends.jobs import Gone, Result
+from backends.jobs import Gone, JobError, Result
 from backends.planning import Cost
 from circuits import Circuit, Observable
 
@@ -122,9 +123,16 @@ class Mode:
 
     def close(self) -> None:
         """Take no more jobs; those that were submitted go on."""
-        if isinstance(self._opened, Session):  # a batch is one too
-            self._opened.close()
-        self._opened = None
+        opened, self._opened = self._opened, None
+        if not isinstance(opened, Session):  # a batch is one too
+            return
+        try:
+            ask(opened.close, f"closing the {self.kind}", getattr(self.device, "service", None))
+        except JobError as error:
+            if self.kind == "session":  # of a batch only jobs are billed, and it ends by itself
+                warnings.warn(
+                    f"session {opened.session_id} is still open, and billed until it ends: {error}", stacklevel=2
+                )
 
     def _open(self) -> Any:
         match self.kind:

@@ -153,7 +153,7 @@ class Plan:
 
 def check_budget(needed: float, spent: float, budget: float | None, shots: int) -> None:
     """Raise OverBudget, saying what would fit, if the next jobs need more seconds than the budget has left."""
-    if budget is None or spent + needed <= budget:
+    if budget is None or not needed or spent + needed <= budget:
         return
     left = max(0.0, budget - spent)
     fitting = shots_that_fit(shots, needed, left)

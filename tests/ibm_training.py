@@ -5,9 +5,10 @@ import os
 import signal
 
 import torch
+import torch._dynamo  # what optimizers import late, here before processes are forked
 
 import backends
-from backends import ibm, ibm_jobs, ibm_service, jobs, jobs_store  # noqa: F401 (loaded before processes are forked)
+from backends import ibm, jobs  # noqa: F401 (likewise)
 from circuits import z_each
 from circuits.templates import data_reuploading
 from qml import QuantumLayer
@@ -15,12 +16,17 @@ from qml import QuantumLayer
 N_STEPS = 3
 
 
-def train(store, **options):
+def backend(store, device="ibm_manila", **options):
+    """Return the device with settings that make the stand-in quick."""
+    settings = {"shots": 100, "label": "a run", "estimator": "legacy", "store": store, **options}
+    return backends.IBM(device, **settings)
+
+
+def train(backend):
     """Return the weights of a small hybrid model after some steps, each of which is one job."""
     torch.manual_seed(0)
     circuit = data_reuploading(2, n_layers=1)
-    settings = {"shots": 100, "label": "a run", "estimator": "legacy", "store": store, **options}
-    layer = QuantumLayer(circuit, z_each(2), backends.IBM("ibm_manila", **settings))
+    layer = QuantumLayer(circuit, z_each(2), backend)
     model = torch.nn.Sequential(torch.nn.Linear(3, circuit.n_inputs), layer, torch.nn.Linear(2, 1))
     x, y = torch.randn(4, 3), torch.randn(4, 1)
     optimizer = torch.optim.Adam(model.parameters(), 0.1)
@@ -44,7 +50,7 @@ def main(environment, store, out, kill):
     in_a_hurry()
     if kill is not None:
         _plant(*kill)
-    torch.save(train(store), out)
+    torch.save(train(backend(store)), out)
 
 
 def _plant(module, path, when, number):

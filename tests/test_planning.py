@@ -123,6 +123,7 @@ def test_costs_add_up():
 def test_a_budget_stops_in_time():
     check_budget(100.0, 0.0, None, 1000)
     check_budget(60.0, 40.0, 100.0, 1000)
+    check_budget(0.0, 170.0, 100.0, 1000)  # what is paid for
     text = (
         "got a step of about 60 s of QPU time with 70 of 100 s used, expected at most 30 s: nothing was sent; "
         "use shots=500, which fits once, give fewer samples, or raise budget_seconds to 130"
