@@ -364,10 +364,10 @@ def _values(result: Any) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 class _Quiet(logging.Filter):
-    """Drops what transport says about each try: in the end there is an answer, or one line of ours."""
+    """Drops the warning of each try: in the end there is an answer, or one line of ours."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return record.threadName != _THREAD
+        return record.threadName != _THREAD or record.levelno != logging.WARNING
 
 
 def _hush() -> None:

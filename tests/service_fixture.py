@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import ProxyHandler, Request, build_opener
@@ -106,6 +107,15 @@ class Service:
     def requests(self, contains: str = "") -> list[str]:
         """Requests that came in, "METHOD path fault", in order."""
         return [line for line in self._control("GET")["requests"] if contains in line]
+
+    def until(self, condition, seconds: float = 60.0):
+        """Ask until a condition holds, and return what it gave."""
+        end = time.monotonic() + seconds
+        while not (found := condition()):
+            if time.monotonic() > end:
+                raise TimeoutError(f"{condition} did not hold within {seconds} s; requests: {self.requests()[-5:]}")
+            time.sleep(0.01)
+        return found
 
     def connect(self, **options):
         """Return a connected QiskitRuntimeService."""

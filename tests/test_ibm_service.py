@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import time
 import traceback
 from typing import ClassVar
 
@@ -18,7 +19,6 @@ from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 from service_jobs import ROWS, example, expected, submit
 
 from backends import ibm_service
-from backends.ibm_failures import one_line, translated
 from backends.ibm_service import ServiceClient, ask, connect, protect
 from backends.jobs import Failed, Gone, Lost, Refused
 
@@ -56,9 +56,11 @@ def client_of(device, kind="legacy", **options):
 
 
 def ended(client, job_id):
-    while client.status(job_id) in ("queued", "running"):
-        pass
-    return client.status(job_id)
+    """Wait for the end of a job and return its status."""
+    end = time.monotonic() + 60
+    while (status := client.status(job_id)) in ("queued", "running"):
+        assert time.monotonic() < end
+    return status
 
 
 def raised(kind, question, *words):
@@ -113,9 +115,7 @@ class TestResults:
         job_id = client.submit("q1")
         assert client.status(job_id) == "queued"
         service.hold("Running")
-        while client.status(job_id) == "queued":
-            pass
-        assert client.status(job_id) == "running"
+        service.until(lambda: client.status(job_id) == "running")
         client.cancel(job_id)
         assert client.status(job_id) == "cancelled"
 
@@ -426,25 +426,27 @@ class TestFailedJobs:
 
 
 class TestSecrets:
-    @pytest.mark.parametrize(
-        "text", ["apikey=abc", "Bearer abc", "Authorization: apikey abc", "x eyJhbGc.eyJpYXQ.c2ln"]
-    )
-    def test_signs_of_secrets_are_struck_out(self, text):
-        assert "***" in one_line(text) and "abc" not in one_line(text) and "eyJ" not in one_line(text)
-
     def test_key_of_the_account_is_struck_out_wherever_it_is(self, service, client):
         service.fault("/jobs$", "status", status=400, message=f"no job for {service.api_key}", method="POST")
         raised(Refused, lambda: client.submit("q1"), "no job for ***")
 
-    def test_key_in_the_logs_of_the_library(self, service, caplog):
-        with caplog.at_level(logging.DEBUG):
-            client_of(connect().backend("ibm_manila")).submit("q1")
-            assert "stand-in-api-key" not in caplog.text and "eyJ" not in caplog.text
-        caplog.clear()
+    def test_no_key_in_the_logs_of_the_libraries(self, service, everything_logged):
+        client_of(connect().backend("ibm_manila")).submit("q1")
+        assert "saved account" in everything_logged.text and "Method: POST" in everything_logged.text
+        assert "stand-in-api-key" not in everything_logged.text and "eyJ" not in everything_logged.text
+        everything_logged.clear()
 
-    def test_errors_of_ours_stay_what_they_are(self):
-        for error in (KeyError("x"), TypeError("y"), FileNotFoundError("z"), Lost("lost")):
-            assert translated(error, "testing") is error
+    @pytest.fixture
+    def everything_logged(self, caplog, monkeypatch):
+        loggers = [logging.getLogger(name) for name in ("qiskit_ibm_runtime", "urllib3", "ibm_cloud_sdk_core")]
+        levels = [logger.level for logger in loggers]
+        for logger in loggers:
+            monkeypatch.setattr(logger, "propagate", False)
+            monkeypatch.setattr(logger, "handlers", [caplog.handler])
+            logger.setLevel(logging.DEBUG)
+        yield caplog
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 class TestProtection:

@@ -145,9 +145,7 @@ class TestJobs:
         job = submit(device)
         assert job.status() == "QUEUED"
         service.hold("Running")
-        while job.status() == "QUEUED":
-            pass
-        assert job.status() == "RUNNING"
+        service.until(lambda: job.status() == "RUNNING")
         service.release()
         values(job)
         assert job.status() == "DONE"
