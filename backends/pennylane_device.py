@@ -15,8 +15,9 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from backends.base import Capabilities, EvaluatingBackend
-from backends.gradients import FiniteDifference, Gradient, ParameterShift, Spsa
+from backends.gradients import Gradient, as_gradient
 from backends.pennylane_convert import measurements, operations
+from backends.shots import checked_shots
 from circuits import Circuit
 from circuits.observables import Readout
 
@@ -61,11 +62,11 @@ class PennyLane(EvaluatingBackend):
         seed: int | None = None,
         **device_options: Any,
     ) -> None:
-        super().__init__(_gradient(diff_method, seed))
+        super().__init__(as_gradient(diff_method, seed))
         self.device = device
         self.options = device_options | ({} if seed is None else {"seed": seed})
         trial = _checked_device(device, self.options)
-        self.shots = _checked_shots(trial.shots.total_shots if shots is None else shots)
+        self.shots = checked_shots(trial.shots.total_shots if shots is None else shots)
         self._n_wires = _n_wires(trial) if device is trial or "wires" in self.options else None
         self._live = threading.local()  # devices made here, for each thread its own
 
@@ -113,31 +114,6 @@ class PennyLane(EvaluatingBackend):
 
     def __repr__(self) -> str:
         return f"PennyLane({self._name!r}, shots={self.shots}, gradient={self.gradient.name!r})"
-
-
-def _gradient(diff_method: str | Gradient | None, seed: int | None) -> Gradient:
-    """Return the gradient object that PennyLane's name stands for."""
-    if isinstance(diff_method, Gradient):
-        return diff_method
-    match diff_method:
-        case None | "best" | "parameter-shift":
-            return ParameterShift()
-        case "finite-diff":
-            return FiniteDifference()
-        case "spsa":
-            return Spsa(seed=seed)
-    raise ValueError(
-        f"got diff_method={diff_method!r}, expected 'parameter-shift', 'finite-diff', 'spsa' or a Gradient: "
-        "for 'backprop' and 'adjoint' use the Statevector backend, which has both"
-    )
-
-
-def _checked_shots(shots: Any) -> int | None:
-    if shots is None:
-        return None
-    if isinstance(shots, bool) or not isinstance(shots, int | np.integer) or shots < 1:
-        raise ValueError(f"got shots={shots!r}, expected a positive integer, or None for exact values")
-    return int(shots)
 
 
 def _checked_device(device: Any, options: dict[str, Any]) -> qp.devices.Device:
