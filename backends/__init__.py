@@ -11,6 +11,7 @@ from backends.names import get
 from backends.statevector import Statevector
 
 if TYPE_CHECKING:
+    from backends.aer import Aer
     from backends.pennylane_convert import from_pennylane, to_pennylane
     from backends.pennylane_device import PennyLane
     from backends.qiskit_convert import from_qiskit, to_qiskit
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 # Public name -> file of the bridge, extra that installs it.
 _BRIDGES = {
+    "Aer": ("aer", "aer"),
     "PennyLane": ("pennylane_device", "pennylane"),
     "from_pennylane": ("pennylane_convert", "pennylane"),
     "to_pennylane": ("pennylane_convert", "pennylane"),
@@ -27,6 +29,7 @@ _BRIDGES = {
 }
 
 __all__ = [
+    "Aer",
     "Backend",
     "Capabilities",
     "Estimate",
