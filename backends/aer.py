@@ -256,8 +256,12 @@ def _translated(circuit: QuantumCircuit, noise: Noise | None) -> QuantumCircuit:
         found = transpile(circuit, basis_gates=list(noise.gates), optimization_level=0)
     else:
         found = transpile(circuit, noise.device, optimization_level=1, seed_transpiler=_SEED_OF_ROUTING)
-    found.global_phase = 0  # no readout depends on it, and Aer does not bind its parameters
-    return found
+    return _without_phase(found)
+
+
+def _without_phase(circuit: QuantumCircuit) -> QuantumCircuit:
+    circuit.global_phase = 0  # no readout depends on it, and Aer does not bind its parameters
+    return circuit
 
 
 def _n_active(circuit: QuantumCircuit) -> int:
