@@ -116,7 +116,7 @@ class Aer(EvaluatingBackend):
 
     def _noisy(self, circuit: Circuit, rows: np.ndarray, readout: Readout) -> np.ndarray:
         """Return the limit of many shots, from the probabilities of all outcomes."""
-        return expected(readout, self._probabilities(circuit, rows, readout))
+        return expected(readout, self._probabilities(circuit, rows, readout), len(rows))
 
     def _probabilities(self, circuit: Circuit, rows: np.ndarray, readout: Readout) -> list[np.ndarray]:
         prepared, places = _measuring(circuit, bases(readout), self._noise, False)

@@ -131,7 +131,7 @@ def estimate(readout: Readout, samples: Sequence[Samples], n_rows: int, shots: i
     return values, np.sqrt(variances)
 
 
-def expected(readout: Readout, probabilities: Sequence[np.ndarray]) -> np.ndarray:
+def expected(readout: Readout, probabilities: Sequence[np.ndarray], n_rows: int) -> np.ndarray:
     """Return the limit of many shots, (n_rows, n_readouts).
 
     Parameters
@@ -139,10 +139,11 @@ def expected(readout: Readout, probabilities: Sequence[np.ndarray]) -> np.ndarra
     readout : tuple of Observable, or Probabilities
     probabilities : sequence of array, (n_rows, 2**n_measured)
         Of the outcomes in each of ``bases(readout)``, the first qubit of a basis as the leading bit.
+    n_rows : int
     """
     if isinstance(readout, Probabilities):
         return probabilities[0]
-    values = constants(readout)
+    values = np.tile(constants(readout), (n_rows, 1))
     for (basis, each), found in zip(_terms(readout), probabilities, strict=True):
         bits = np.array(list(np.ndindex(*(2,) * len(basis))))
         values = values + found @ np.stack([_read(terms, basis, bits) for terms in each], axis=1)

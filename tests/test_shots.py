@@ -74,7 +74,7 @@ def test_many_shots_come_to_the_expected_values():
     readout = READOUT
     basis = bases(readout)
     assert len(basis) == 2 and [len(b) for b in basis] == [3, 2]
-    exact = expected(readout, [P, P[:, ::2] + P[:, 1::2]])
+    exact = expected(readout, [P, P[:, ::2] + P[:, 1::2]], 3)
     rng = np.random.default_rng(0)
     samples = [taken(drawn(p, 40_000, rng)) for p in (P, P[:, ::2] + P[:, 1::2])]
     values, stderr = estimate(readout, samples, 3, 40_000)
@@ -87,7 +87,7 @@ def test_expected_values_against_sums_over_outcomes():
     readout = (pauli("X0 Y3") - 0.5 * pauli("Z1"), pauli("X0 Z1 Y3") + 3.0)
     assert bases(readout) == (basis,)
     by_hand = [P @ (sign(((0, "X"), (3, "Y")), basis) - 0.5 * sign(((1, "Z"),), basis)), 3.0 + P @ sign(basis, basis)]
-    assert np.allclose(expected(readout, [P]), np.stack(by_hand, axis=1))
+    assert np.allclose(expected(readout, [P], 3), np.stack(by_hand, axis=1))
 
 
 def test_frequencies():
@@ -96,7 +96,14 @@ def test_frequencies():
     counts = np.array([[(row @ [4, 2, 1] == outcome).sum() for outcome in range(8)] for row in bits])
     assert np.allclose(values, counts / 1000) and np.allclose(values.sum(1), 1)
     assert np.allclose(stderr, np.sqrt(values * (1 - values) / 999))
-    assert np.array_equal(expected(Probabilities((0, 1, 2)), [P]), P)
+    assert np.array_equal(expected(Probabilities((0, 1, 2)), [P], 3), P)
+
+
+def test_numbers_need_no_shots():
+    readout = (pauli("") * 0.5, Observable(()))
+    assert np.array_equal(expected(readout, [], 3), [[0.5, 0.0]] * 3)
+    values, stderr = estimate(readout, [], 3, 10)
+    assert np.array_equal(values, [[0.5, 0.0]] * 3) and not stderr.any()
 
 
 # Standard errors.
@@ -117,7 +124,7 @@ def test_standard_errors_cover():
     readout = (pauli("Z0"), pauli("Z0") + pauli("Z1"), pauli("Z0") - pauli("Z1"), pauli("Z0 Z1"), pauli("X0 X1"))
     readout = (*readout, pauli("X0 X1") + 2 * pauli("Z0 Z1") - pauli("Z1"))
     distributions = [correlated, correlated[:, ::-1].copy()]
-    exact = expected(readout, distributions)
+    exact = expected(readout, distributions, 1)
     one, two, ratio = coverage(readout, distributions, exact, 400, 4000, 3)
     assert (abs(one - 0.683) < 0.04).all() and (abs(two - 0.954) < 0.02).all()
     assert (abs(ratio - 1) < 0.1).all()
