@@ -12,6 +12,7 @@ from backends.replay import Record, Replay
 from backends.statevector import Statevector
 
 if TYPE_CHECKING:
+    from backends.aer import Aer
     from backends.ibm import IBM
     from backends.pennylane_convert import from_pennylane, to_pennylane
     from backends.pennylane_device import PennyLane
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 # Public name -> file of the bridge, extra that installs it.
 _BRIDGES = {
+    "Aer": ("aer", "aer"),
     "IBM": ("ibm", "ibm"),
     "PennyLane": ("pennylane_device", "pennylane"),
     "from_pennylane": ("pennylane_convert", "pennylane"),
@@ -31,6 +33,7 @@ _BRIDGES = {
 
 __all__ = [
     "IBM",
+    "Aer",
     "Backend",
     "Capabilities",
     "Estimate",

@@ -291,13 +291,19 @@ class IBM(EvaluatingBackend):
 
     @property
     def _journal(self) -> Journal | None:
-        keeps = self.label is not None or self.store is not None or is_real(self.device)
-        if keeps and self._live.journal is None:
+        if self._keeps and self._live.journal is None:
             self._live.journal = Journal(self.store)
         return self._live.journal
 
+    @property
+    def _keeps(self) -> bool:
+        return self.label is not None or self.store is not None or is_real(self.device)
+
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_known": None}  # what is live belongs to its process, and may hold a token
+        state = vars(self) | {"_known": None}  # what is live belongs to its process, and may hold a token
+        if not self._keeps:  # of others a copy goes on where the jobs are
+            state |= {"position": 0, "_entropy": _entropy(self.seed, None)}
+        return state
 
     def __repr__(self) -> str:
         return f"IBM({self.device_name!r}, shots={self.shots}, gradient={self.gradient.name!r})"

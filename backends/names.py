@@ -1,4 +1,8 @@
-"""Backends by name, for the command line: ``statevector:gradient=backprop``, ``pennylane:lightning.qubit``."""
+"""Backends by name, for the command line: ``pennylane:lightning.qubit``, ``aer:shots=4096,noise=manila``.
+
+What stands between commas is one option, so parts of a value are joined by ``+``:
+``aer:noise=depolarizing:0.01+readout:0.02``.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,13 @@ from typing import Any
 from backends.base import Backend
 
 # Name on the command line -> public name in this package.
-NAMES = {"statevector": "Statevector", "pennylane": "PennyLane", "qiskit": "QiskitEstimator", "ibm": "IBM"}
+NAMES = {
+    "statevector": "Statevector",
+    "aer": "Aer",
+    "pennylane": "PennyLane",
+    "qiskit": "QiskitEstimator",
+    "ibm": "IBM",
+}
 
 
 def get(spec: str) -> Backend:

@@ -191,14 +191,31 @@ def test_a_position_that_was_kept_gives_the_numbers_from_there():
     assert torch.equal(second.expectation(CIRCUIT, x, w, OBSERVABLES), first.expectation(CIRCUIT, x, w, OBSERVABLES))
 
 
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda b: pickle.loads(pickle.dumps(b))], ids=["deepcopy", "pickle"])
+COPIES = pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda b: pickle.loads(pickle.dumps(b))], ids=["deep", "pickle"]
+)
+
+
+@COPIES
 @pytest.mark.parametrize("device", ["manila", FakeManilaV2()], ids=["name", "object"])
-def test_copies_go_on_where_the_original_is(copied, device):
+def test_copies_start_anew(copied, device):
     x, w = sample(2)
     backend = IBM(device, shots=500, seed=4)
+    first = backend.expectation(CIRCUIT, x, w, OBSERVABLES)
+    other = copied(backend)
+    assert repr(other) == repr(backend) and other.position == 0
+    assert torch.equal(other.expectation(CIRCUIT, x, w, OBSERVABLES), first)
+    chance = copied(IBM(device, shots=500)), copied(IBM(device, shots=500))
+    assert not torch.equal(*(backend.expectation(CIRCUIT, x, w, OBSERVABLES) for backend in chance))
+
+
+@COPIES
+def test_copies_of_a_run_that_is_kept_go_on_where_its_jobs_are(copied, own_folders):  # noqa: F811
+    x, w = sample(2)
+    backend = IBM("manila", shots=500, store=own_folders / "jobs.sqlite", label="a")
     backend.expectation(CIRCUIT, x, w, OBSERVABLES)
     other = copied(backend)
-    assert repr(other) == repr(backend) and other.position == 1
+    assert other.position == 1
     assert torch.equal(other.expectation(CIRCUIT, x, w, OBSERVABLES), backend.expectation(CIRCUIT, x, w, OBSERVABLES))
 
 
