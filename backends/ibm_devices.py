@@ -143,10 +143,20 @@ def connect(account: str | None = None) -> QiskitRuntimeService:
         return ibm_service.connect(name=account)
 
 
-def devices(service: QiskitRuntimeService) -> list[BackendV2]:
-    """Return the devices of an account."""
+def described(service: QiskitRuntimeService) -> list[str]:
+    """Return a line about each device of an account."""
+
+    def look() -> list[str]:
+        return [_line(device) for device in sorted(service.backends(), key=lambda device: str(device.name))]
+
     with _at_the_border():
-        return ibm_service.ask(service.backends, "listing the devices", service)
+        return ibm_service.ask(look, "listing the devices", service)
+
+
+def _line(device: BackendV2) -> str:
+    status = device.status()
+    state = "available" if status.operational else f"not available: {status.status_msg}"
+    return f"ibm:{device.name} ({device.num_qubits} qubits, {status.pending_jobs} jobs waiting): {state}"
 
 
 def _real(name: str, account: str | None) -> BackendV2:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from hybrid import jobs_cli
+from hybrid import backends_cli, jobs_cli
 from hybrid.stop import Stop, wrong_input
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(jobs_cli.app, name="jobs")
+backends_cli.register(app)
 
 _AGAIN = "the same command goes on where it was"
 

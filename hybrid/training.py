@@ -26,6 +26,8 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 from torch.utils.data import DataLoader
 
+from backends.planning import is_priced
+
 Epoch = dict[str, float]
 
 _TURN = threading.RLock()
@@ -169,7 +171,12 @@ def _shuffled(dataset: Dataset, seed: int, **settings: Any) -> DataLoader[Any]:
 
 
 def _warm_up(module: nn.Module, X: np.ndarray) -> None:
-    """Run a copy of a module once: what a process does once, as compiling, is not counted as training."""
+    """Run a copy of a module once: what a process does once, as compiling, is not counted as training.
+
+    Not on a device, where it would be a job.
+    """
+    if any(is_priced(getattr(layer, "backend", None)) for layer in module.modules()):
+        return
     with torch.random.fork_rng(devices=[]):
         copy.deepcopy(module)(torch.as_tensor(X[:2])).sum().backward()
 

@@ -26,7 +26,8 @@ from qml import QuantumLayer
 
 Build = Callable[..., Any]
 
-_N_WATCHED = 1000
+#: Samples of the test part that are predicted after every epoch, to watch.
+N_WATCHED = 1000
 
 
 def attempt(unit: Unit, build: Build, dataset: Dataset, folder: Path) -> tuple[Unit, Record | Exception]:
@@ -125,7 +126,7 @@ def count_parameters(model: Any) -> dict[str, int]:
 
 
 def _fit_torch(unit: Unit, make: Callable[[], nn.Module], parts: Split, tell: Callable[[int], None]) -> dict[str, Any]:
-    watched = np.random.default_rng(0).permutation(len(parts.y_test))[:_N_WATCHED]
+    watched = np.random.default_rng(0).permutation(len(parts.y_test))[:N_WATCHED]
     fitted = training.fit(
         make,
         parts.X,

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from dense_backend import DenseBackend
+from priced import Device
 
 from backends import FiniteDifference, ParameterShift, Spsa, Statevector
 from backends.planning import NOTHING, Cost, OverBudget, check_budget, is_priced, shots_that_fit
@@ -9,22 +10,6 @@ from qml import QuantumLayer
 
 X, W = inputs(2), weights(3)
 CIRCUIT = Circuit(2, [RX(X[0], 0), RY(X[1] * W[2], 1), RY(W[0], 0), CRY(W[1], 0, 1)], 2, 3)
-
-
-class Device(DenseBackend):
-    """A device of which a row costs one second, a job at most 100 rows."""
-
-    device_name, shots = "ours", 1000
-
-    def __init__(self, gradient=None, budget_seconds=None, spent=0.0):
-        super().__init__(gradient, together=True)
-        self.budget_seconds, self.used = budget_seconds, spent
-
-    def cost(self, circuit, observables, rows):
-        return Cost(rows, rows * len(observables), rows * 1000, -(-rows // 100), float(rows))
-
-    def spent(self):
-        return self.used
 
 
 def layer(**options):
