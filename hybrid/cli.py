@@ -30,7 +30,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(jobs_cli.app, name="jobs")
-backends_cli.register(app)
 
 _AGAIN = "the same command goes on where it was"
 
@@ -101,6 +100,9 @@ def list_data() -> None:
 
     _print_list("By name", [f"{name} (part of scikit-learn, no download)" for name in SKLEARN])
     _print_list("Or", list(FORMS))
+
+
+backends_cli.register(app)
 
 
 def main() -> None:

@@ -292,7 +292,7 @@ def test_wrong_input_is_one_line_and_exit_code_2(arguments, message, tmp_path, r
 
 
 def test_a_wrong_command_is_one_line_that_names_the_commands(run):
-    assert run("train") == (2, "", "qml: No such command 'train'. Expected one of compare, models, data, jobs.\n")
+    assert run("train") == (2, "", "qml: No such command 'train'. Expected one of compare, models, data, backends, plan, jobs.\n")
 
 
 def test_wrong_input_in_a_process_of_its_own(tmp_path):
