@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from backends import Statevector
+from backends import Statevector, get
 from hybrid import compare as comparing
 from hybrid import progress, records, training, units
 from hybrid.compare import CONTROLS, compare, resolve
@@ -93,6 +93,18 @@ def test_the_controls_are_asked_for_by_name():
     for variant in ("hybrid", *CONTROLS):
         units.model(Unit("m", variant, **fields), build, 4, 3)
     assert asked == [(4, 3, control, "Statevector") for control in (None, *CONTROLS)]
+
+
+def test_a_comparison_on_aer_by_name(tmp_path, monkeypatch):
+    """With shots and noise; the seed in the name makes it the same again."""
+    pytest.importorskip("qiskit_aer")
+    name, made = "aer:shots=20,noise=depolarizing:0.01+readout:0.02,seed=3", []
+    monkeypatch.setattr(units.backends, "get", lambda spec: made.append(get(spec)) or made[-1])
+    first, again = (
+        compare(IRIS, TOY, out=tmp_path / out, backend=name, n_train=12, **QUICK | {"seeds": 1}) for out in "ab"
+    )
+    assert {repr(backend) for backend in made} == {repr(get(name))}
+    assert [record["predictions"] for record in first.records] == [record["predictions"] for record in again.records]
 
 
 def test_a_record_is_what_independent_training_gives(finished):

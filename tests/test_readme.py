@@ -15,7 +15,7 @@ QML = Path(sys.executable).with_name("qml")
 
 def test_python_blocks_run(capsys):
     pytest.importorskip("pennylane")
-    pytest.importorskip("qiskit")
+    pytest.importorskip("qiskit_aer")
     names = {}
     for block in PYTHON:
         exec(compile(block, "README.md", "exec"), names)
