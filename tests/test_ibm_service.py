@@ -32,7 +32,7 @@ def quiet(service, capfd, caplog, monkeypatch):
     yield
     out, err = capfd.readouterr()
     assert out == err == ""
-    assert not caplog.text
+    assert not caplog.get_records("call")
 
 
 @pytest.fixture
