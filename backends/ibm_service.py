@@ -21,6 +21,7 @@ import numpy as np
 from qiskit.providers.exceptions import QiskitBackendNotFoundError
 from qiskit_ibm_runtime import QiskitRuntimeService
 from qiskit_ibm_runtime.exceptions import RuntimeJobNotFound
+from requests import ConnectionError as RequestsConnectionError
 from requests import PreparedRequest, Response, Session
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.auth import AuthBase
@@ -36,8 +37,9 @@ TIMEOUT = (5.0, 30.0)
 #: The same for the answer to a submission, which is long in coming: the service reads and checks the job first.
 SUBMIT_TIMEOUT = (5.0, 120.0)
 
-#: Seconds after which a question is given up, whatever the library does.
-DEADLINE = 900.0
+#: Seconds after which a question is given up, whatever the library does: with the time-out of a submission, less than
+#: the journal gives a process without a sign of life.
+DEADLINE = 400.0
 
 _STATUS = {
     "INITIALIZING": "queued",
@@ -49,6 +51,7 @@ _STATUS = {
     "CANCELLED": "cancelled",
 }
 _THREAD = "ibm-service"
+_GIVEN_UP: contextvars.ContextVar[threading.Event | None] = contextvars.ContextVar("given_up", default=None)
 
 
 class ServiceClient:
@@ -240,9 +243,12 @@ def protect(service: QiskitRuntimeService) -> None:
 
 
 class _Patient(HTTPAdapter):
-    """Transport that waits so long and no longer, whatever the library says."""
+    """Transport that waits so long and no longer, and sends nothing more for a question that was given up."""
 
     def send(self, request: PreparedRequest, *args: Any, **options: Any) -> Response:
+        given_up = _GIVEN_UP.get()
+        if given_up is not None and given_up.is_set():
+            raise RequestsConnectionError("given up")
         timeout = SUBMIT_TIMEOUT if request.method == "POST" else TIMEOUT
         return super().send(request, *args, **{**options, "timeout": timeout})
 
@@ -312,8 +318,10 @@ def _secrets(service: QiskitRuntimeService) -> Iterator[str]:
 def _watched(question: Callable[[], T], doing: str, deadline: float, secrets: list[str]) -> T:
     """Return an answer, or raise what its failure means; a question that takes too long is left behind."""
     answers: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+    given_up = threading.Event()
 
     def run() -> None:
+        _GIVEN_UP.set(given_up)
         try:
             answers.put((question(), None))
         except BaseException as error:
@@ -323,6 +331,7 @@ def _watched(question: Callable[[], T], doing: str, deadline: float, secrets: li
     try:
         answer, error = answers.get(timeout=deadline)
     except Empty:
+        given_up.set()
         raise Lost(f"got no answer of IBM's service within {deadline:g} s while {doing}: try again") from None
     if error is None:
         return answer

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import threading
 import time
 import traceback
 from typing import ClassVar
@@ -32,7 +33,7 @@ def quiet(service, capfd, caplog, monkeypatch):
     yield
     out, err = capfd.readouterr()
     assert out == err == ""
-    assert not caplog.text
+    assert not caplog.get_records("call")
 
 
 @pytest.fixture
@@ -174,6 +175,15 @@ class TestLostSubmissions:
         service.fault("/jobs$", kind, method="POST")
         raised(Lost, lambda: client.submit("q1"), "submitting the job", "time-out")
         assert len(client.find("q1")) == taken
+
+    def test_what_is_given_up_is_not_submitted_later(self, service, device, monkeypatch):
+        monkeypatch.setattr(ibm_service, "TIMEOUT", (0.5, 0.5))
+        before = set(threading.enumerate())
+        service.fault("/instances/usage", "hang")  # the library asks for it before it submits
+        raised(Lost, lambda: client_of(device, deadline=0.1).submit("q1"), "within 0.1 s while submitting the job")
+        for thread in set(threading.enumerate()) - before:
+            thread.join(30)
+        assert service.requests("/instances/usage") and not service.jobs
 
     def test_a_page_of_somebody_else(self, service, client):
         service.fault("/jobs$", "text", method="POST")
