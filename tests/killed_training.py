@@ -1,7 +1,7 @@
 """Trainings that are killed at every step they take, on the simulator and on a service whose jobs are files.
 
-As a program it trains undisturbed, then once for every step with a kill there and a run after it, and prints what
-came of each.
+As a program it trains undisturbed, then once for every step from the middle of the first epoch into the second, with a
+kill there and a run after it, and prints what came of each.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import hashlib
 import json
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest import mock
 
 import numpy as np
 import torch
@@ -27,7 +29,7 @@ RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(N_SAMPLES, 3)).astype(np.float32), np.arange(N_SAMPLES) % 2
 a = inputs(4)
 ANGLES = Circuit(2, [RX(a[0], 0), RX(a[1], 1), CX(0, 1), RY(a[2], 0), RY(a[3], 1)], n_inputs=4, n_weights=0)
-VALID = RNG.normal(size=(4, 3)).astype(np.float32), np.arange(4) % 2
+VALID = RNG.normal(size=(3, 3)).astype(np.float32), np.arange(3) % 2
 
 
 class Service(DiskService):
@@ -71,6 +73,19 @@ class Numbered(EvaluatingBackend):
         return Estimate(torch.from_numpy(values))
 
 
+class Told:
+    """Tells a step; copies, as the one that warms up, keep still."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def __call__(self, name):
+        self.step(name)
+
+    def __deepcopy__(self, memo):
+        return Told(lambda name: None)
+
+
 class Spied(nn.Module):
     """A model with dropout, so that it needs torch's random numbers; its steps are told."""
 
@@ -80,7 +95,7 @@ class Spied(nn.Module):
         ops = [RX(x[0], 0), RX(x[1], 1), CX(0, 1), RY(w[0], 0), RY(w[1], 1)]
         circuit = Circuit(2, ops, n_inputs=2, n_weights=2)
         self.layers = nn.Sequential(nn.Linear(3, 2), nn.Dropout(0.3), QuantumLayer(circuit, backend=backend))
-        self.step = step
+        self.step = Told(step)
 
     def forward(self, x):
         self.step("forward" if self.training else "watched")
@@ -97,22 +112,21 @@ def train(folder, kind, step):
         real(path, content)
         step("checkpoint: written")
 
-    checkpoints.write_atomically = told
-    fitted = training.fit(
-        lambda: Spied(backend, step), X, Y, epochs=EPOCHS, lr=0.1, batch_size=BATCH_SIZE, valid=VALID,
-        checkpoint=folder / "run.checkpoint", every=1 if kind == "statevector" else None,
-    )  # fmt: skip
-    predictions = fitted.net.predict_proba(X)
+    with mock.patch.object(checkpoints, "write_atomically", told):
+        fitted = training.fit(
+            lambda: Spied(backend, step), X, Y, epochs=EPOCHS, lr=0.1, batch_size=BATCH_SIZE, valid=VALID,
+            checkpoint=folder / "run.checkpoint", every=1 if kind == "statevector" else None,
+        )  # fmt: skip
+    predictions = fitted.net.predict_proba(VALID[0])
     losses = [{name: value for name, value in row.items() if name != "seconds"} for row in fitted.history]
     state = [value.numpy().tobytes() for value in fitted.net.module_.state_dict().values()]
     return hashlib.sha256(b"".join(state) + predictions.tobytes() + json.dumps(losses).encode()).hexdigest()
 
 
 def warm_up():
-    """Read the compiled kernels once, so that the children need not; on one thread, of which a child inherits all."""
-    for dtype in (torch.float32, torch.float64):
-        for kind in (Spied(Statevector(), lambda name: None).to(dtype), QuantumLayer(ANGLES).to(dtype)):
-            kind(torch.zeros(2, 3 if isinstance(kind, Spied) else 4, dtype=dtype, requires_grad=True)).sum().backward()
+    """Do once what a process does once, so that no child need do it; on one thread, of which a child inherits all."""
+    with TemporaryDirectory() as folder:
+        train(Path(folder), "numbered", lambda name: None)
 
 
 def attempt(folder, kind, at=None):
@@ -127,14 +141,16 @@ def kill_everywhere(folder, kind):
     (folder / "calm").mkdir()
     calm = json.loads(attempt(folder / "calm", kind)[1])
     outcomes = []
-    for at in range(len(calm["steps"])):
+    written = [at for at, name in enumerate(calm["steps"]) if name == "checkpoint: written"]
+    for at in range(written[0] - 1, written[2] + 2):
         place = folder / str(at)
         place.mkdir()
         killed, _ = attempt(place, kind, at)
         ended, printed = attempt(place, kind)
         tags = DiskService(place / "service").tags
         again = json.loads(printed)
-        outcomes.append([killed, ended, again["result"], again["steps"].count("forward"), len(tags), len(set(tags))])
+        n_steps = again["steps"].count("forward")
+        outcomes.append([calm["steps"][at], killed, ended, again["result"], n_steps, len(tags), len(set(tags))])
     return {"calm": calm, "outcomes": outcomes}
 
 
