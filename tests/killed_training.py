@@ -142,7 +142,7 @@ def kill_everywhere(folder, kind):
     calm = json.loads(attempt(folder / "calm", kind)[1])
     outcomes = []
     written = [at for at, name in enumerate(calm["steps"]) if name == "checkpoint: written"]
-    for at in range(written[0] - 1, written[2] + 2):
+    for at in range(written[0], written[2] + 2):
         place = folder / str(at)
         place.mkdir()
         killed, _ = attempt(place, kind, at)
