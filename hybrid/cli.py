@@ -128,6 +128,7 @@ def _usage_error(error: TyperException) -> str:
 
 def _train(plan: Plan) -> Comparison:
     from backends.jobs import JobError
+    from hybrid.checkpoints import CheckpointError
     from hybrid.compare import n_finished, run
 
     try:
@@ -136,7 +137,7 @@ def _train(plan: Plan) -> Comparison:
     except KeyboardInterrupt:
         kept = f"{n_finished(plan)} of {len(plan.units)} trainings are kept in {plan.out}"
         raise Stop(f"Interrupted: {kept}; {_AGAIN}.", 130) from None
-    except (FloatingPointError, JobError) as error:
+    except (FloatingPointError, JobError, CheckpointError) as error:
         raise Stop(error, 1) from error
 
 

@@ -17,8 +17,8 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from backends import Statevector, get
+from hybrid import checkpoints, progress, records, training, units
 from hybrid import compare as comparing
-from hybrid import progress, records, training, units
 from hybrid.compare import CONTROLS, compare, resolve
 from hybrid.data import Dataset, load, split
 from hybrid.models import reuploading
@@ -28,6 +28,15 @@ from qml import QuantumLayer
 IRIS = load("iris")
 TOY = {"toy": toy_model.build}
 QUICK = {"seeds": 2, "epochs": 1, "jobs": 1, "show": False}
+PLAN = {
+    "seeds": 1,
+    "epochs": 1,
+    "lr": 0.1,
+    "batch_size": 8,
+    "test_size": 0.2,
+    "n_train": None,
+    "backend": "statevector",
+}
 ROWS = [("toy", variant) for variant in ("hybrid", *CONTROLS, "mlp")] + [("logistic_regression", "baseline")]
 
 
@@ -217,6 +226,40 @@ def test_an_interrupt_keeps_what_is_finished(tmp_path, monkeypatch, finished):
     assert len(content(tmp_path)) == 4
     monkeypatch.setattr(units, "train", train)
     assert results(compare(IRIS, TOY, out=tmp_path, **QUICK)) == results(finished[1])
+
+
+def test_a_comparison_goes_on_inside_of_a_training(tmp_path, monkeypatch):
+    """It is stopped in the second epoch of one unit; the checkpoint lies beside the records until there is one."""
+    settings = {"seeds": 1, "epochs": 3, "jobs": 1, "show": False}
+    expected = results(compare(IRIS, TOY, out=tmp_path / "calm", **settings))
+    monkeypatch.setattr(checkpoints, "PAUSE", 0.0)
+    told, stop = [], [True]
+
+    def teller(folder, key):
+        def tell(epoch):
+            told.append((key, epoch))
+            if epoch == 3 and stop:
+                stop.clear()
+                raise RuntimeError("stopped")
+
+        return tell
+
+    monkeypatch.setattr(progress, "teller", teller)
+    with pytest.raises(RuntimeError, match="stopped"):
+        compare(IRIS, TOY, out=tmp_path / "out", **settings)
+    left = [file for file in (tmp_path / "out" / "units").iterdir() if file.suffix == ".checkpoint"]
+    assert len(left) == 1 and left[0].stem == told[-1][0]
+    told.clear()
+    found = compare(IRIS, TOY, out=tmp_path / "out", **settings)
+    assert [epoch for key, epoch in told if key == left[0].stem] == [0, 3], "two epochs are not trained again"
+    assert results(found) == expected
+    assert {file.suffix for file in (tmp_path / "out" / "units").iterdir()} == {".json"}
+
+
+def test_a_worker_that_cannot_reach_the_folder_trains_without_a_checkpoint(tmp_path):
+    plan = comparing.plan(IRIS, TOY, backend="statevector", out=tmp_path, **PLAN)
+    _, record = units.attempt(plan.units[0], toy_model.build, IRIS, tmp_path, tmp_path / "elsewhere" / "checkpoint")
+    assert record["test_accuracy"] >= 0
 
 
 @pytest.mark.parametrize(
