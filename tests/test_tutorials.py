@@ -37,6 +37,12 @@ SHRUNK = {
         "n_steps = 30": "n_steps = 2",
         "sweep[::3]": "sweep[::30]",
     },
+    "5_ibm_hardware": {
+        "shots = 512": "shots = 32",
+        "shots=512": "shots=32",
+        "budget_seconds=60": "budget_seconds=4",
+        "n_steps = 8": "n_steps = 4",
+    },
 }
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
