@@ -11,6 +11,7 @@ import backends
 from backends import ibm, jobs  # noqa: F401 (likewise)
 from circuits import z_each
 from circuits.templates import data_reuploading
+from hybrid import training
 from qml import QuantumLayer
 
 N_STEPS = 3
@@ -22,19 +23,35 @@ def backend(store, device="ibm_manila", **options):
     return backends.IBM(device, **settings)
 
 
-def train(backend):
-    """Return the weights of a small hybrid model after some steps, each of which is one job."""
-    torch.manual_seed(0)
+def model(backend, n_outputs=1):
+    """Return a small hybrid model."""
     circuit = data_reuploading(2, n_layers=1)
     layer = QuantumLayer(circuit, z_each(2), backend)
-    model = torch.nn.Sequential(torch.nn.Linear(3, circuit.n_inputs), layer, torch.nn.Linear(2, 1))
+    return torch.nn.Sequential(torch.nn.Linear(3, circuit.n_inputs), layer, torch.nn.Linear(2, n_outputs))
+
+
+def weights_of(trained):
+    return torch.cat([parameter.detach().flatten() for parameter in trained.parameters()])
+
+
+def fit(backend, checkpoint):
+    """Return the weights after as many steps by skorch, with checkpoints."""
+    x, y = torch.randn(4 * N_STEPS, 3, generator=torch.Generator().manual_seed(0)), torch.arange(4 * N_STEPS) % 2
+    options = {"epochs": 1, "batch_size": 4, "checkpoint": checkpoint}
+    return weights_of(training.fit(lambda: model(backend, 2), x.numpy(), y.numpy(), **options).net.module_)
+
+
+def train(backend):
+    """Return the weights after some steps, each of which is one job."""
+    torch.manual_seed(0)
+    trained = model(backend)
     x, y = torch.randn(4, 3), torch.randn(4, 1)
-    optimizer = torch.optim.Adam(model.parameters(), 0.1)
+    optimizer = torch.optim.Adam(trained.parameters(), 0.1)
     for _ in range(N_STEPS):
         optimizer.zero_grad()
-        torch.nn.functional.mse_loss(model(x), y).backward()
+        torch.nn.functional.mse_loss(trained(x), y).backward()
         optimizer.step()
-    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+    return weights_of(trained)
 
 
 def in_a_hurry():
@@ -43,14 +60,15 @@ def in_a_hurry():
     jobs.Journal.run.__kwdefaults__["poll"] = (0.02, 0.1)
 
 
-def main(environment, store, out, kill):
+def main(environment, folder, kill, by_skorch=False):
     """Train in this process; ``kill`` is None or (module, class.method, "before" or "after", which call)."""
     os.environ.update(environment)
     torch.set_num_threads(1)
     in_a_hurry()
     if kill is not None:
         _plant(*kill)
-    torch.save(train(backend(store)), out)
+    device = backend(folder / "jobs.sqlite")
+    torch.save(fit(device, folder / "checkpoint") if by_skorch else train(device), folder / "weights.pt")
 
 
 def _plant(module, path, when, number):

@@ -65,12 +65,11 @@ def start(service_process, tmp_path_factory):
         patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # the server of Python 3.11 finds nothing without
         multiprocessing.forkserver.ensure_running()
 
-    def started(folder, kill=None):
+    def started(folder, kill=None, by_skorch=False):
         environment = {**service_process.environment, "XDG_CACHE_HOME": cache, "XDG_DATA_HOME": str(folder)}
-        out = folder / "weights.pt"
-        process = context.Process(target=ibm_training.main, args=(environment, folder / "jobs.sqlite", out, kill))
+        process = context.Process(target=ibm_training.main, args=(environment, folder, kill, by_skorch))
         process.start()
-        process.out = out
+        process.out = folder / "weights.pt"
         return process
 
     return started
@@ -113,6 +112,22 @@ def test_killed_anywhere_it_goes_on_with_the_same_jobs(service, start, tmp_path,
     assert one_job_per_step(service)
 
 
+def test_killed_with_checkpoints_it_goes_on_at_the_step_where_it_was(service, start, tmp_path):
+    """Also where the journal alone would not do: the first steps are not even asked for again."""
+    (tmp_path / "undisturbed").mkdir()
+    expected = finished(start(tmp_path / "undisturbed", by_skorch=True))
+    service.reset()
+    for place in ("when the service has it", "in the queue", "before its result is kept"):
+        folder = tmp_path / place
+        folder.mkdir()
+        killed(start(folder, (*PLACES[place], 2), by_skorch=True))
+        assert torch.equal(finished(start(folder, by_skorch=True)), expected)
+        assert one_job_per_step(service)
+        positions = [entry.position for entry in jobs.Journal(folder / "jobs.sqlite").entries()]
+        assert positions == list(range(N_STEPS))
+        service.reset()
+
+
 def test_killed_again_and_again(service, start, tmp_path, undisturbed):
     for place in PLACES.values():
         killed(start(tmp_path, (*place, 1)))
@@ -138,9 +153,7 @@ def test_the_service_is_killed_and_comes_back(service, start, tmp_path, undistur
 
 
 def test_two_processes_share_a_journal(service, start, tmp_path, undisturbed):
-    (tmp_path / "other").mkdir()
     first, second = start(tmp_path), start(tmp_path)
-    second.out = first.out
     assert torch.equal(finished(first), undisturbed) and torch.equal(finished(second), undisturbed)
     assert one_job_per_step(service)
 
