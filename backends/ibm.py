@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,6 +30,9 @@ from backends.planning import Cost, check_budget
 from backends.qiskit_estimator import constants, z_words
 from circuits import Circuit, Observable, Probabilities
 from circuits.observables import Readout
+
+#: Qubits whose probabilities can be read: as many as products of Z that are one for each outcome.
+MOST_QUBITS = 10
 
 _MODES = ("job", "batch", "session")
 
@@ -64,10 +68,12 @@ class IBM(EvaluatingBackend):
         Generation of IBM's Estimator. ``"auto"`` is the newer one, which mitigates in the client, and on fake devices
         too wide for it the older one, which adds up the errors of a sum's words: an upper bound.
     budget_seconds : float, optional
-        QPU time that all runs of this label may use: as billed, or as estimated where that is not known yet.
+        QPU time that all runs of this label may use, or without a label this backend: as billed, or as estimated where
+        that is not known yet.
     label : str, optional
         Names a run. The n-th measurement under a label is made once, whatever process asks for it: a program that is
-        started again gets what it measured before. For new measurements take another label.
+        started again gets what it measured before. For new measurements take another label; runs without one share the
+        label ``"default"``.
     store : path, optional
         The journal; in the user's data folder if not given. Fake devices keep one if ``label`` or ``store`` is given.
     seed : int, optional
@@ -117,11 +123,12 @@ class IBM(EvaluatingBackend):
         self.mode, self.budget_seconds, self.seed = mode, budget_seconds, seed
         self.label, self.store, self.account = label, store, account
         self.position = self.transpiles = 0
-        self._used = 0.0  # seconds, where no journal counts
+        self._used = self._before = 0.0  # seconds: where no journal counts; under the label, by others without one
         self._entropy = _entropy(seed, label)
         self._known: _Live | None = _Live(find(self._begun(device), account))
         self._named: str | BackendV2 = self.device.name if is_real(self.device) else device
         self.options.generation(self.device)
+        self._before = self.spent() if budget_seconds is not None and label is None else 0.0
 
     @property
     def device(self) -> BackendV2:
@@ -168,8 +175,8 @@ class IBM(EvaluatingBackend):
         return self._step(circuit, [words[k] for k in measured]).cost(rows) if measured else Cost(rows, 0, 0, 0, 0.0)
 
     def spent(self) -> float:
-        """Return the seconds of QPU time used under this label: as billed, or as estimated where that is not known."""
-        return self._used if self._journal is None else self._journal.spent(self._label)
+        """Return the seconds of QPU time that count for the budget: as billed, or as estimated until that is known."""
+        return self._used if self._journal is None else self._journal.spent(self._label) - self._before
 
     def details(self, circuit: Circuit) -> dict[str, bytes]:
         """Return the device's properties and the transpiled circuit as files, for :class:`backends.Record`."""
@@ -254,7 +261,9 @@ class IBM(EvaluatingBackend):
     def _mode(self, n_jobs: int) -> Iterator[Mode]:
         """Give what the jobs of one step are submitted to; several jobs share a batch."""
         if self.mode == "session":
-            self._live.session = self._live.session or Mode(self.device, "session")
+            if self._live.session is None:
+                self._live.session = Mode(self.device, "session")
+                weakref.finalize(self._live, self._live.session.leave)  # at the end of the program, too
             yield self._live.session
             return
         mode = Mode(self.device, "batch" if self.mode == "batch" or n_jobs > 1 else "job")
@@ -327,6 +336,11 @@ class _Live:
 
 
 def _words(observables: Readout) -> tuple[Observable, ...]:
+    if isinstance(observables, Probabilities) and len(observables.qubits) > MOST_QUBITS:
+        raise ValueError(
+            f"got the probabilities of {len(observables.qubits)} qubits, expected of at most {MOST_QUBITS} on IBM: "
+            "read fewer of them, as observables=Probabilities((0, 1))"
+        )
     return z_words(observables.qubits) if isinstance(observables, Probabilities) else observables
 
 

@@ -7,7 +7,7 @@ import inspect
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from qiskit.transpiler import Target
 from qiskit_ibm_runtime import IBMBackend, QiskitRuntimeService, fake_provider
 
 from backends import ibm_service
-from backends.jobs import Lost, Refused
+from backends.jobs import JobError, Lost, Refused
 
 LEAST_BUSY = "least_busy"
 
@@ -106,7 +106,7 @@ def target_of(device: BackendV2) -> Target:
 
 def properties(device: BackendV2) -> bytes:
     """Return name, size, gates and calibration of a device as JSON."""
-    calibration = device.properties() if hasattr(device, "properties") else None
+    calibration = _calibration(device)
     known = {
         "name": device.name,
         "n_qubits": device.num_qubits,
@@ -114,6 +114,15 @@ def properties(device: BackendV2) -> bytes:
         "calibration": calibration and calibration.to_dict(),
     }
     return json.dumps(known, default=str, indent=1).encode()
+
+
+def _calibration(device: BackendV2) -> Any:
+    """Return a device's calibration, None where it has none or cannot be asked: what it measured counts more."""
+    if not is_real(device):
+        return device.properties() if hasattr(device, "properties") else None
+    with suppress(JobError):
+        return ibm_service.ask(device.properties, "asking for the calibration", device.service)
+    return None
 
 
 def accounts() -> list[Account]:
@@ -185,9 +194,11 @@ def _at_the_border() -> Iterator[None]:
 
 def _without_fractional(device: BackendV2) -> BackendV2:
     """Return the device as it is without fractional gates, where it comes from IBM's service."""
-    if is_real(device) and FRACTIONAL in device.target.operation_names:
-        return device.service.backend(device.name, use_fractional_gates=False)
-    return device
+    if not is_real(device) or FRACTIONAL not in device.target.operation_names:
+        return device
+    with _at_the_border():
+        plain = {"name": device.name, "use_fractional_gates": False}
+        return ibm_service.ask(lambda: device.service.backend(**plain), "looking up the device", device.service)
 
 
 def _less(target: Target, gate: str) -> Target:

@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
@@ -20,7 +21,7 @@ from backends.ibm_devices import is_real
 from backends.ibm_estimators import Options, estimator
 from backends.ibm_service import ServiceClient, ask
 from backends.ibm_transpile import Laid, n_bases, seconds_per_shot
-from backends.jobs import Gone, JobError, Result
+from backends.jobs import JobError, Lost, Result
 from backends.planning import Cost
 from circuits import Circuit, Observable
 
@@ -134,6 +135,12 @@ class Mode:
                     f"session {opened.session_id} is still open, and billed until it ends: {error}", stacklevel=2
                 )
 
+    def leave(self) -> None:
+        """Close it at the end of a program, where nothing can be said and no thread begins."""
+        if isinstance(self._opened, Session):
+            with suppress(Exception):
+                self._opened.close()
+
     def _open(self) -> Any:
         match self.kind:
             case "batch":
@@ -204,7 +211,7 @@ class Local:
 
 
 class Elsewhere(Local):
-    """Client of a fake device for who does not know the job: only the program itself simulates it."""
+    """Client of a fake device for who does not know the job: only the program that asked for it simulates it."""
 
     def __init__(self) -> None:
         """Know nothing."""
@@ -213,9 +220,9 @@ class Elsewhere(Local):
         """Return none."""
         return []
 
-    def fetch(self, job_id: str) -> Result:
+    def status(self, job_id: str) -> str:
         """Say who has the result."""
-        raise Gone(f"job {job_id} is simulated by the program that asks for it: run that again")
+        raise Lost(f"job {job_id} is simulated by the program that asked for it: run that again")
 
 
 def client(part: Part, mode: Mode) -> Any:

@@ -46,7 +46,7 @@ def compare(
     test_size: Annotated[float, typer.Option(help="Share of the test part, if there is no official one.")] = 0.2,
     backend: Annotated[
         str,
-        typer.Option(help="Backend: statevector, aer, pennylane, qiskit, ibm, with options: aer:shots=4096,noise=manila."),
+        typer.Option(help="Backend: statevector, aer, pennylane, qiskit or ibm, as in aer:shots=4096,noise=manila."),
     ] = "statevector",
     out: Annotated[Path | None, typer.Option(help="Output folder.", show_default="runs/<data>")] = None,
     jobs: Annotated[int | None, typer.Option(help="Trainings at once.", show_default="number of cores")] = None,

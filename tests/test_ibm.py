@@ -267,6 +267,18 @@ def test_over_budget_nothing_is_measured(store, own_folders):  # noqa: F811
     backend.expectation(CIRCUIT, x[:4], w, OBSERVABLES)  # fits
 
 
+def test_without_a_label_a_budget_is_of_this_backend_alone(own_folders):  # noqa: F811
+    x, w = sample(4)
+    step = IBM("manila", shots=100).cost(CIRCUIT, OBSERVABLES, 4).seconds
+    for seed in range(3):
+        options = {"shots": 100, "store": own_folders / "jobs.sqlite", "budget_seconds": 1.5 * step}
+        backend = IBM("manila", **options, seed=seed)
+        backend.expectation(CIRCUIT, x, w, OBSERVABLES)
+        assert backend.spent() == pytest.approx(step)
+        with pytest.raises(OverBudget):
+            backend.expectation(CIRCUIT, x, w, OBSERVABLES)
+
+
 def test_what_was_measured_before_fits_any_budget(own_folders):  # noqa: F811
     x, w = sample(4)
     options = {"shots": 100, "label": "a", "store": own_folders / "jobs.sqlite"}
@@ -339,6 +351,12 @@ def test_what_the_device_cannot_run_is_refused_before_anything_is_measured():
 def test_wrong_options(options, text):
     with pytest.raises(ValueError, match=text):
         IBM("manila", **options)
+
+
+def test_probabilities_of_too_many_qubits():
+    text = "got the probabilities of 11 qubits, expected of at most 10 on IBM: read fewer of them"
+    with pytest.raises(ValueError, match=text):
+        noiseless().cost(Circuit(11, []), Probabilities(tuple(range(11))), 1)
 
 
 def test_one_row_that_no_job_can_hold():

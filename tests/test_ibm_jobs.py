@@ -11,7 +11,7 @@ from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 from backends.ibm_estimators import Options
 from backends.ibm_jobs import MOST_EXECUTIONS, MOST_ROWS, Elsewhere, Local, Mode, Part, Step, together
 from backends.ibm_transpile import transpiled
-from backends.jobs import Gone
+from backends.jobs import Lost
 from circuits import CX, RX, RY, Circuit, inputs, pauli
 
 pytestmark = pytest.mark.usefixtures("own_folders")
@@ -77,8 +77,8 @@ def test_a_local_job_is_simulated_when_it_is_fetched_and_again_the_same(monkeypa
 def test_others_cannot_simulate_a_local_job():
     client = Elsewhere()
     assert client.find("tag") == []
-    with pytest.raises(Gone, match="job local-x is simulated by the program that asks for it: run that again"):
-        client.fetch("local-x")
+    with pytest.raises(Lost, match="job local-x is simulated by the program that asked for it: run that again"):
+        client.status("local-x")
 
 
 def test_a_mode_is_opened_by_the_first_job_and_once(monkeypatch):

@@ -1,5 +1,6 @@
 """A training on IBM's service is killed, or cut off, everywhere: no job is lost, none is paid for twice."""
 
+import gc
 import multiprocessing.forkserver
 import os
 import pickle
@@ -247,6 +248,15 @@ def test_a_batch_that_cannot_be_closed_ends_by_itself_a_session_is_told_of(servi
     with pytest.warns(UserWarning, match=r"session \S+ is still open, and billed until it ends: got status 503"):
         layers[1].backend.close()
     layers[1].backend.close()
+
+
+def test_a_session_ends_with_its_program(service, store):
+    layer = QuantumLayer(hardware_efficient(2, n_layers=1), backend=ibm_training.backend(store, mode="session"))
+    layer.eval()(torch.zeros(4, 0))
+    assert not [line for line in service.requests("sessions/") if line.startswith("PATCH")]
+    del layer
+    gc.collect()
+    assert [line for line in service.requests("sessions/") if line.startswith("PATCH")]
 
 
 def test_one_job_alone_needs_no_batch(service, store):
