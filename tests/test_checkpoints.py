@@ -14,6 +14,7 @@ import killed_training
 import numpy as np
 import pytest
 import torch
+from disk_service import DiskService
 from killed_training import BATCH_SIZE, VALID, Numbered, Spied, X, Y
 from torch import nn
 
@@ -198,7 +199,7 @@ def test_elsewhere_every_epoch_of_some_length(path, monkeypatch, seconds, expect
 def test_a_backend_that_submits_jobs_is_not_warmed_up(path, tmp_path):
     backend = Numbered(tmp_path)
     fit(path, backend=backend, epochs=1, valid=None)
-    assert backend.position == 2, "one job for every step"
+    assert len(DiskService(tmp_path / "service").tags) == backend.position == 2, "one job for every step"
 
 
 def test_checkpoints_do_not_change_the_training(path, calm):
