@@ -467,10 +467,14 @@ def test_a_job_that_failed_is_kept_with_its_cost_and_not_adopted_again(journal, 
     assert journal.spent() == spent + 1.5
 
 
-def test_a_job_that_ended_with_its_process_is_submitted_anew_at_once(journal, service):
+@pytest.mark.parametrize("asked", ["status", "fetch"])
+def test_a_job_that_ended_with_its_process_is_submitted_anew_at_once(journal, service, asked):
     with pytest.raises(KeyboardInterrupt):
         journal.run(request(), lambda: service, on_event=interrupt)
+    status = service.status
     bad = failing(service, 0.0, Gone)
+    if asked == "status":
+        service.status = lambda job_id: service.fetch(job_id) and "failed" if job_id == bad else status(job_id)
     journal.run(request(), lambda: service)
     assert states(journal) == ["done"] and len(service.tags) == 2
     assert journal.entries()[0].dead == (bad,) and journal.spent() == 1.5
@@ -588,9 +592,12 @@ def test_a_job_whose_id_is_not_known_is_collected_by_its_tag(journal, service):
     assert (found.state, found.job_id) == ("done", job_id)
 
 
-def test_a_job_that_failed_meanwhile_is_marked(journal, service):
+@pytest.mark.parametrize("asked", ["status", "fetch"])
+def test_a_job_that_failed_meanwhile_is_marked(journal, service, asked):
     entry = left(journal, service)
     failing(service, 2.0)
+    if asked == "status":
+        service.status = service.fetch
     found = journal.collect(entry, service)
     assert (found.state, found.note, found.seconds) == ("failed", "the device was recalibrated", 2.0)
 
