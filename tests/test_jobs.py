@@ -141,6 +141,7 @@ def test_a_key_that_names_no_entry(journal, service, key):
 # --- processes that are killed --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_killed_at_every_step_a_run_goes_on_with_the_same_jobs(tmp_path):
     """Statement by statement and request by request; tests/disk_service.py kills with signal 9."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
