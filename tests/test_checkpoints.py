@@ -270,7 +270,11 @@ def variants():
 
         return build
 
-    return [model(), model(nn.Tanh()), model(nn.LeakyReLU(0.1)), model(nn.LeakyReLU(0.2)), first(1.0), first(2.0)]
+    def rounded():
+        return model()().to(torch.bfloat16)
+
+    parts = [nn.Tanh()], [nn.LeakyReLU(0.1)], [nn.LeakyReLU(0.2)]
+    return [model(), *(model(*part) for part in parts), first(1.0), first(2.0), rounded]
 
 
 def test_what_makes_another_model(path, tmp_path):
