@@ -226,12 +226,13 @@ class Journal:
         return found[0] if found else None
 
     def _look(self, entry: Entry, job_id: str, client: Client) -> None:
-        state = client.status(job_id)
-        if state in ("queued", "running"):
-            self.store.seen(entry.key, job_id, state, self.clock.time())
-            return
+        state = "failed"
         try:
-            self.store.finish(entry, job_id, client.fetch(job_id), self.clock.time())
+            state = client.status(job_id)
+            if state in ("queued", "running"):
+                self.store.seen(entry.key, job_id, state, self.clock.time())
+            else:
+                self.store.finish(entry, job_id, client.fetch(job_id), self.clock.time())
         except Failed as failed:
             ended = state if state in ENDED else "failed"
             self.store.fail(entry.key, job_id, ended, str(failed), failed.seconds, self.clock.time())
@@ -254,6 +255,7 @@ class _Run:
         self.deadline = self.clock.monotonic() + self.timeout
         self.pause = self.poll[0]
         self.job_id: str | None = None
+        self.state = "queued"
 
     def result(self) -> Result:
         found = self.store.result(self.key)
@@ -322,21 +324,24 @@ class _Run:
         return job_id
 
     def fetched(self, job_id: str) -> Result:
-        last = "queued"
-        while (state := self.answer(lambda: self.client.status(job_id))) in ("queued", "running"):
-            if state != last:
-                with suppress(JournalError):
-                    self.store.seen(self.key, job_id, state, self.clock.time())
-            self.wait(state, state)
-            last = state
         try:
-            result = self.answer(lambda: self.client.fetch(job_id))
+            result = self.awaited(job_id)
         except Failed as failed:
-            ended = state if state in ENDED else "failed"
+            ended = self.state if self.state in ENDED else "failed"
             self.keep("that it failed", self.store.fail, self.key, job_id, ended, str(failed), failed.seconds)
             raise
         self.keep("its result", self.store.finish, self.request, job_id, result)
         return result
+
+    def awaited(self, job_id: str) -> Result:
+        while (state := self.answer(lambda: self.client.status(job_id))) in ("queued", "running"):
+            if state != self.state:
+                with suppress(JournalError):
+                    self.store.seen(self.key, job_id, state, self.clock.time())
+            self.state = state
+            self.wait(state, state)
+        self.state = state
+        return self.answer(lambda: self.client.fetch(job_id))
 
     def answer(self, question: Callable[[], T]) -> T:
         while True:

@@ -196,13 +196,16 @@ def _counters(module: nn.Module) -> Iterator[_Counter]:
 
 def _model(module: nn.Module) -> str:
     """Return the sha256 of a model's parts and first weights; a backend counts by its kind, whatever its options."""
-    parts = [f"{name} {_described(part)}".encode() for name, part in module.named_modules()]
-    for name, value in module.state_dict().items():
-        parts += [
-            name.encode(),
-            digest(value.cpu().numpy()).encode() if isinstance(value, Tensor) else repr(value).encode(),
-        ]
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+    parts = [f"{name} {_described(part)}" for name, part in module.named_modules()]
+    parts += [f"{name} {_content(value)}" for name, value in module.state_dict().items()]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _content(value: Any) -> str:
+    if not isinstance(value, Tensor):
+        return repr(value)
+    content = value.detach().cpu().reshape(-1).view(torch.uint8).numpy()
+    return f"{value.dtype} {tuple(value.shape)} {digest(content)}"
 
 
 def _described(part: nn.Module) -> str:

@@ -257,7 +257,7 @@ def test_a_comparison_goes_on_inside_of_a_training(tmp_path, monkeypatch):
 
 
 def test_a_worker_that_cannot_reach_the_folder_trains_without_a_checkpoint(tmp_path):
-    plan = comparing.plan(IRIS, TOY, backend="statevector", out=tmp_path, **PLAN)
+    plan = comparing.plan(IRIS, TOY, out=tmp_path, **PLAN)
     _, record = units.attempt(plan.units[0], toy_model.build, IRIS, tmp_path, tmp_path / "elsewhere" / "checkpoint")
     assert record["test_accuracy"] >= 0
 

@@ -18,8 +18,9 @@ import disk_service
 import numpy as np
 import pytest
 from disk_service import Clock, DiskService, Steps, lose, request, run_all
+from test_owners import gone
 
-from backends import jobs, jobs_store, owners
+from backends import jobs, jobs_store
 from backends.jobs import Failed, Gone, JobError, Journal, Lost, Refused, Result, Unfinished
 from backends.owners import Owner
 
@@ -140,6 +141,7 @@ def test_a_key_that_names_no_entry(journal, service, key):
 # --- processes that are killed --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_killed_at_every_step_a_run_goes_on_with_the_same_jobs(tmp_path):
     """Statement by statement and request by request; tests/disk_service.py kills with signal 9."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -259,33 +261,6 @@ def test_a_job_that_did_not_arrive_is_submitted_anew(journal, service):
 # --- who is at it ---------------------------------------------------------------------------------------------------
 
 
-def gone():
-    """An owner whose process has ended."""
-    process = subprocess.Popen([sys.executable, "-c", "pass"])
-    owner = replace(Owner.here(), pid=process.pid, started=owners._started(process.pid) or "1", call="dead")
-    process.wait()
-    return owner
-
-
-def test_an_owner_lives_as_long_as_its_process():
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    owner = replace(Owner.here(), pid=process.pid, started=owners._started(process.pid))
-    assert owner.is_here and owner.started and not owner.has_ended
-    process.kill()
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    assert owner.has_ended, "also before anybody has asked how it ended"
-    process.communicate()
-    assert owner.has_ended
-    assert replace(Owner.here(), started="earlier").has_ended, "the number of a process may be used again"
-    assert Owner.from_json(owner.to_json()) == owner and str(owner).startswith(f"process {process.pid} on ")
-
-
-def test_when_a_process_started_is_also_known_from_ps():
-    assert re.fullmatch(r"\w+ +\w+ +\d+ [\d:]+ \d+", owners._started_by_ps(os.getpid()))
-    assert owners._started_by_ps(os.getpid()) == owners._started_by_ps(os.getpid())
-    assert owners._started_by_ps(gone().pid) == ""
-
-
 def test_an_owner_that_died_is_taken_over(journal, service):
     journal.store.claim(request(), gone(), 0.0)
     service.step = Steps()
@@ -297,7 +272,7 @@ def test_an_owner_that_lives_is_waited_for(journal, service):
     journal.store.claim(request(), Owner.here(), 0.0)
     told = []
     with pytest.raises(Unfinished):
-        journal.run(request(), lambda: service, timeout=10.0**6, on_event=told.append)
+        journal.run(request(), lambda: service, timeout=1000.0, on_event=told.append)
     assert service.tags == []
     assert {event.kind for event in told} == {"waiting"}
     assert told[0].text == f"process {os.getpid()} on {os.uname().nodename} is about to submit it"
@@ -467,10 +442,14 @@ def test_a_job_that_failed_is_kept_with_its_cost_and_not_adopted_again(journal, 
     assert journal.spent() == spent + 1.5
 
 
-def test_a_job_that_ended_with_its_process_is_submitted_anew_at_once(journal, service):
+@pytest.mark.parametrize("asked", ["status", "fetch"])
+def test_a_job_that_ended_with_its_process_is_submitted_anew_at_once(journal, service, asked):
     with pytest.raises(KeyboardInterrupt):
         journal.run(request(), lambda: service, on_event=interrupt)
+    status = service.status
     bad = failing(service, 0.0, Gone)
+    if asked == "status":
+        service.status = lambda job_id: service.fetch(job_id) and "failed" if job_id == bad else status(job_id)
     journal.run(request(), lambda: service)
     assert states(journal) == ["done"] and len(service.tags) == 2
     assert journal.entries()[0].dead == (bad,) and journal.spent() == 1.5
@@ -588,9 +567,12 @@ def test_a_job_whose_id_is_not_known_is_collected_by_its_tag(journal, service):
     assert (found.state, found.job_id) == ("done", job_id)
 
 
-def test_a_job_that_failed_meanwhile_is_marked(journal, service):
+@pytest.mark.parametrize("asked", ["status", "fetch"])
+def test_a_job_that_failed_meanwhile_is_marked(journal, service, asked):
     entry = left(journal, service)
     failing(service, 2.0)
+    if asked == "status":
+        service.status = service.fetch
     found = journal.collect(entry, service)
     assert (found.state, found.note, found.seconds) == ("failed", "the device was recalibrated", 2.0)
 

@@ -48,7 +48,8 @@ def content(path):
 def refused(path, service, message):
     """Check that whoever reads or writes the journal gets the message, in one line, and that the file stays."""
     before = content(path)
-    for use in (Journal.entries, Journal.spent, lambda journal: journal.run(request(99), lambda: service)):
+    writes = (lambda journal: journal.store.claim(request(99), Owner.here(), 0.0),)
+    for use in (*writes, Journal.entries, Journal.spent, lambda journal: journal.run(request(99), lambda: service)):
         with pytest.raises(JournalError, match=message) as caught:
             use(Journal(path, Clock()))
         assert "\n" not in str(caught.value) and str(path) in str(caught.value)
@@ -86,6 +87,19 @@ def test_a_database_of_another_program(tmp_path, service, mode):
         db.commit()
         refused(path, service, r"which belongs to another program, expected a journal of jobs: give another path")
     refused(path, service, "which belongs to another program")
+
+
+def test_what_another_program_has_yet_to_write_back_is_left_to_it(tmp_path, service):
+    """Its last changes lie in a second file since it was killed; a connection that may write would move them."""
+    with closing(sqlite3.connect(tmp_path / "source")) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("CREATE TABLE visits (url)")
+        db.commit()
+        for end in ("", "-wal"):
+            shutil.copy(tmp_path / f"source{end}", tmp_path / f"history.sqlite{end}")
+    log = content(tmp_path / "history.sqlite-wal")
+    refused(tmp_path / "history.sqlite", service, "which belongs to another program")
+    assert content(tmp_path / "history.sqlite-wal") == log
 
 
 def test_a_journal_of_a_newer_version(path, service):
@@ -316,6 +330,11 @@ def test_the_file_says_what_it_is(whole):
         assert db.execute("PRAGMA user_version").fetchone() == (1,)
         assert db.execute("PRAGMA journal_mode").fetchone() == ("delete",)
     assert [file.name for file in whole.parent.iterdir()] in (["jobs.sqlite", "service"], ["service", "jobs.sqlite"])
+
+
+def test_a_transaction_waits_for_the_disk(path):
+    with closing(jobs_store.Store(path)._open("rw", "DEFERRED")) as db:
+        assert db.execute("PRAGMA synchronous").fetchone() == (3,), "EXTRA: also for the folder's entry"
 
 
 def test_it_is_made_in_folders_that_are_not_there_yet(tmp_path, service):
