@@ -3,7 +3,7 @@
 Aer gives wrong values without an error in three cases; each has its cure here. Rows of parameters of controlled
 rotations are bound wrongly (qiskit-aer issues 2391, 2323, 2403): such gates are translated first. Expectation values
 of some qubits are wrong where an idle qubit comes before them (issue 2442): words are saved on all qubits. A global
-phase that depends on parameters is not bound: it is dropped, no readout depends on it.
+phase that depends on parameters is not bound, or stops a batch of rows: it is dropped, no readout depends on it.
 """
 
 from __future__ import annotations

@@ -227,7 +227,7 @@ def amplitudes_of(circuit, parameters, rows):
 
 
 def test_trap_phases_that_depend_on_parameters(without):
-    """What is sent to Aer has no phase that it would not bind."""
+    """What is sent to Aer has no phase that it would not bind, or that would stop it where rows are a batch."""
     model = NoiseModel()  # of rz, sx and cx, in which a phase gate is a rotation and a global phase
     circuit = Circuit(1, [H(0), P(W[0], 0)], n_weights=1)
     rows = np.array([[0.4], [1.9]])
@@ -236,9 +236,14 @@ def test_trap_phases_that_depend_on_parameters(without):
         found = sent.measuring(circuit, (((0, "Z"),),), as_noise(model))
         return found.circuits[0], found.parameters
 
-    assert close(*amplitudes_of(*prepared(), rows), 1e-12)
+    def values():
+        return Aer(noise=model).expectation(circuit, None, torch.tensor(rows), (pauli("X0"),))
+
+    assert close(*amplitudes_of(*prepared(), rows), 1e-12) and close(values(), np.cos(rows))
     without("_without_phase", lambda circuit: circuit)
     assert not close(*amplitudes_of(*prepared(), rows), 0.1)
+    with pytest.raises(RuntimeError, match="Aer could not run the circuit: ERROR: Failed to load circuits: Invalid"):
+        values()
 
 
 # Runs.
@@ -285,10 +290,15 @@ def test_parallel_experiments_are_the_threads_of_this_process(runs):
     assert torch.equal(*results)
 
 
-def test_equal_rows_bases_and_calls_have_their_own_shots():
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"method": "matrix_product_state"}, {"method": "statevector", "noise": {"depolarizing": 0.01}}],
+    ids=["drawn at once", "by Aer", "trajectories"],
+)
+def test_equal_rows_bases_and_calls_have_their_own_shots(options):
     circuit, read = Circuit(2, [RY(1.2, 0), RY(X[0], 1)], 1), (pauli("Z0"), pauli("X0"))
     x, none = torch.ones(100, 1).double(), torch.zeros(0).double()
-    backend = Aer(shots=100, seed=4)
+    backend = Aer(shots=100, seed=4, **options)
     first, second = (backend.expectation(circuit, x, none, read).numpy() for _ in range(2))
     assert len(np.unique(first[:, 0])) > 5
     for a, b in [(first[:, 0], second[:, 0]), (first[1:, 0], first[:-1, 0]), (first[:, 0], first[:, 1])]:
