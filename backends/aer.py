@@ -1,10 +1,4 @@
-"""Circuits on Qiskit Aer: exact values, noise, and shots.
-
-Aer gives wrong values without an error in three cases; each has its cure here. Rows of parameters of controlled
-rotations are bound wrongly (qiskit-aer issues 2391, 2323, 2403): such gates are translated first. Expectation values
-of some qubits are wrong where an idle qubit comes before them (issue 2442): words are saved on all qubits. A global
-phase that depends on parameters is not bound: it is dropped, no readout depends on it.
-"""
+"""Circuits on Qiskit Aer: exact values, noise, and shots."""
 
 from __future__ import annotations
 
@@ -13,19 +7,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from qiskit import ClassicalRegister, QuantumCircuit, transpile
-from qiskit.circuit import Parameter
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
 from torch import Tensor
 
+from backends.aer_circuits import Prepared, favours_product_state, measuring, saving_probabilities, saving_words
 from backends.base import Capabilities, Estimate, EvaluatingBackend
 from backends.gradients import Gradient, as_gradient
-from backends.noise import Noise, as_noise
-from backends.qiskit_convert import observable_to_qiskit, parametrised
-from backends.shots import Samples, Seeds, bases, checked_shots, constants, estimate, expected, words
+from backends.noise import as_noise
+from backends.shots import Samples, Seeds, bases, checked_shots, constants, drawn, estimate, expected, words
 from circuits import Circuit, Observable, Probabilities
-from circuits.observables import Readout, Word
+from circuits.observables import Readout
 
 #: Method -> most qubits.
 MOST_QUBITS = {"automatic": 100, "statevector": 28, "density_matrix": 14, "matrix_product_state": 100}
@@ -34,13 +26,8 @@ _LIMITS = {
     "density_matrix": "a density matrix takes 16 * 4**n bytes, 4.3 GB for 14 qubits",
 }
 
-#: Gates sent as their definitions: Aer binds the first four wrongly, and some of its methods do not know the others.
-DEFINED = ("crx", "cry", "crz", "cp", "ch", "ccz", "cswap", "iswap", "pauli_product_rotation")
-
-_TURNS: dict[str, tuple[str, ...]] = {"X": ("h",), "Y": ("sdg", "h"), "Z": ()}  # into the basis that is measured
-_SEED_OF_ROUTING = 0
-
-Prepared = tuple[tuple[QuantumCircuit, ...], tuple[Parameter, ...]]  # what is run, and a parameter for each angle
+#: Outcomes, or as many as shots, up to which shots are drawn from the probabilities of all outcomes.
+MOST_OUTCOMES = 1024
 
 
 class Aer(EvaluatingBackend):
@@ -48,14 +35,17 @@ class Aer(EvaluatingBackend):
 
     Exact values have no error but rounding: without noise from a state vector, or a matrix product state where that is
     cheaper; with noise from a density matrix. They are the limit of many shots, so errors of readout are in them, and
-    the gates that turn the measured qubits into their basis are as noisy as others. Shots are samples.
+    the gates that turn the measured qubits into their basis are as noisy as others.
+
+    Shots are samples: outcomes drawn from the probabilities of all outcomes where a state vector or a density matrix
+    has them and they are few, else drawn by Aer one by one.
 
     Parameters
     ----------
     method : {"automatic", "statevector", "density_matrix", "matrix_product_state"}
-        How Aer simulates. ``"automatic"`` takes the density matrix for exact values with noise, and for shots with
-        noise where it has no more numbers than all shots have together; else the matrix product state where
-        :func:`favours_product_state`; else the state vector.
+        How Aer simulates. ``"automatic"`` takes, with noise, the density matrix for exact values, and for shots below
+        8 qubits or where its 2**n rows are no more than the shots; without noise the matrix product state where
+        :func:`backends.aer_circuits.favours_product_state`; else the state vector.
     shots : int, optional
         For each row and each basis; exact if not given. Words that agree letter by letter share one basis.
     noise : NoiseModel, str or dict, optional
@@ -110,7 +100,7 @@ class Aer(EvaluatingBackend):
         if isinstance(readout, Probabilities):
             return self._probabilities(circuit, rows, readout)[0]
         saved = words(readout)
-        found = self._run(_saving_words(circuit, saved), rows, 1)
+        found = self._run(saving_words(circuit, saved), rows, 1)
         values = [[getattr(data, str(k)) for k in range(len(saved))] for each in found for data in each]
         return np.array(values).reshape(len(rows), -1) @ _coefficients(readout) + constants(readout)
 
@@ -119,43 +109,57 @@ class Aer(EvaluatingBackend):
         return expected(readout, self._probabilities(circuit, rows, readout), len(rows))
 
     def _probabilities(self, circuit: Circuit, rows: np.ndarray, readout: Readout) -> list[np.ndarray]:
-        prepared, places = _measuring(circuit, bases(readout), self._noise, False)
+        """Return the probabilities of what is read, (rows, 2**n_measured), in every basis."""
+        prepared = saving_probabilities(circuit, bases(readout), self._noise)
         found = [np.array([data.probabilities for data in each]) for each in self._run(prepared, rows, 1)]
         if self._noise is None:
             return found
-        return [self._noise.misread(each, qubits) for each, qubits in zip(found, places, strict=True)]
+        return [self._noise.misread(each, qubits) for each, qubits in zip(found, prepared.places, strict=True)]
 
     def _sampled(self, circuit: Circuit, rows: np.ndarray, readout: Readout, shots: int) -> tuple[np.ndarray, ...]:
         """Return values and standard errors."""
-        prepared, _ = _measuring(circuit, bases(readout), self._noise, True)
-        found = self._run(prepared, rows, shots)
-        samples = [_samples(each, len(basis)) for each, basis in zip(found, bases(readout), strict=True)]
+        prepared, seed = measuring(circuit, bases(readout), self._noise), self.seeds.next()
+        if self._has_all_outcomes(prepared, shots):
+            rng = np.random.default_rng(seed)
+            samples = [drawn(each, shots, rng) for each in self._probabilities(circuit, rows, readout)]
+        else:
+            found = self._run(prepared, rows, shots, seed)
+            samples = [_samples(each, len(places)) for each, places in zip(found, prepared.places, strict=True)]
         return estimate(readout, samples, len(rows), shots)
 
-    def _run(self, prepared: Prepared, rows: np.ndarray, shots: int) -> list[list[Any]]:
-        """Return Aer's data of every circuit and row, from one run."""
-        circuits, parameters = prepared
-        if not circuits:
-            return []
-        experiments = [pair for circuit in circuits for pair in _bound(circuit, parameters, rows)]
-        n_qubits = max(map(_n_active, circuits))
-        method = self._method(circuits[0], n_qubits)
-        _check_size(method, n_qubits)
-        simulator = AerSimulator(method=method, noise_model=self._noise and self._noise.model)
-        threads = {"max_parallel_experiments": torch.get_num_threads(), "max_parallel_threads": torch.get_num_threads()}
-        binds = [bind for _, bind in experiments]
-        job = simulator.run(
-            [c for c, _ in experiments], parameter_binds=binds, shots=shots, seed_simulator=self.seeds.next(), **threads
-        )
-        return _read(job.result(), len(rows))
+    def _has_all_outcomes(self, prepared: Prepared, shots: int) -> bool:
+        """Whether shots are drawn from all outcomes: the method gives their probabilities, and they are not many."""
+        method = self._method(prepared)
+        exact = method == "density_matrix" or (method == "statevector" and not self._noise)
+        return exact and 2 ** max(map(len, prepared.places), default=0) <= max(shots, MOST_OUTCOMES)
 
-    def _method(self, circuit: QuantumCircuit, n_qubits: int) -> str:
-        """Return the method for a circuit, as the class says."""
+    def _run(self, prepared: Prepared, rows: np.ndarray, shots: int, seed: int = 0) -> list[list[Any]]:
+        """Return Aer's data of every circuit and row, from one run."""
+        if not prepared.circuits:
+            return []
+        circuits, binds = zip(*prepared.bound(rows), strict=True)
+        method, threads = self._method(prepared), torch.get_num_threads()
+        _check_size(method, prepared.n_qubits)
+        simulator = AerSimulator(
+            method=method,
+            noise_model=prepared.model,
+            seed_simulator=seed,
+            max_parallel_experiments=threads,
+            max_parallel_threads=threads,
+            runtime_parameter_bind_enable=True,  # rows as a batch: half the time
+        )
+        result = simulator.run(list(circuits), parameter_binds=list(binds), shots=shots).result()
+        return _read(result, len(rows))
+
+    def _method(self, prepared: Prepared) -> str:
+        """Return the method for circuits, as the class says."""
         if self.method != "automatic":
             return self.method
-        if self._noise and (self.shots is None or 2**n_qubits <= min(self.shots, 2 ** MOST_QUBITS["density_matrix"])):
-            return "density_matrix"
-        favours = not self._noise and favours_product_state(circuit, self.shots or 0)
+        n_qubits, shots = prepared.n_qubits, self.shots or 0
+        if self._noise:
+            small = n_qubits < 8 or (2**n_qubits <= shots and n_qubits <= MOST_QUBITS["density_matrix"])
+            return "density_matrix" if small or not shots else "statevector"
+        favours = prepared.circuits and favours_product_state(prepared.circuits[0], shots)
         return "matrix_product_state" if favours else "statevector"
 
     def __getstate__(self) -> dict[str, Any]:
@@ -169,31 +173,6 @@ class Aer(EvaluatingBackend):
         return f"Aer({self.method!r}, shots={self.shots}, noise={noise}, gradient={self.gradient.name!r})"
 
 
-def favours_product_state(circuit: QuantumCircuit, shots: int = 0) -> bool:
-    """Whether a matrix product state is cheaper than a state vector of the circuit, as measured.
-
-    A gate costs 2**n of a state vector; of a matrix product state, 4 * 8**b, averaged over the cuts, b the bonds that
-    the gates can make across a cut. A shot costs 2000 n there. Below 12 qubits both take no time: False.
-
-    Parameters
-    ----------
-    circuit : QuantumCircuit
-        Of gates on up to three qubits; on more than two, and those that swap, make two bonds, others one.
-    shots : int
-        0 where values are exact.
-    """
-    n_qubits, gates = circuit.num_qubits, [i for i in circuit.data if i.name != "measure" and "save" not in i.name]
-    if n_qubits < 12:
-        return False
-    bonds = np.zeros(n_qubits - 1)
-    for gate in gates:
-        places = [circuit.find_bit(qubit).index for qubit in gate.qubits]
-        bonds[min(places) : max(places)] += 1 if len(places) == 2 and gate.name not in ("swap", "unitary") else 2
-    smaller_side = np.minimum(np.arange(1, n_qubits), np.arange(1, n_qubits)[::-1])
-    effort = 4 * np.mean(8.0 ** np.minimum(bonds, smaller_side))
-    return bool(len(gates) * effort + 2000 * n_qubits * shots <= len(gates) * 2.0**n_qubits)
-
-
 def _checked_method(method: Any, shots: int | None, noise: Any) -> str:
     if method not in MOST_QUBITS:
         raise ValueError(f"got method={method!r}, expected one of {', '.join(map(repr, MOST_QUBITS))}")
@@ -205,70 +184,6 @@ def _checked_method(method: Any, shots: int | None, noise: Any) -> str:
     return method
 
 
-@lru_cache(maxsize=256)
-def _saving_words(circuit: Circuit, saved: tuple[Word, ...]) -> Prepared:
-    """Return the circuit with its expectation values, labelled by their number."""
-    made, parameters = parametrised(circuit)
-    found = _translated(made, None)
-    for k, word in enumerate(saved):
-        _save_word(found, word, str(k))
-    return (found,) if saved else (), tuple(parameters)
-
-
-def _save_word(circuit: QuantumCircuit, word: Word, label: str) -> None:
-    operator = observable_to_qiskit(Observable(((word, 1.0),)), circuit.num_qubits)
-    circuit.save_expectation_value(operator, range(circuit.num_qubits), label)  # all: Aer errs where some are idle
-
-
-@lru_cache(maxsize=256)
-def _measuring(
-    circuit: Circuit, measured: tuple[Word, ...], noise: Noise | None, sampled: bool
-) -> tuple[Prepared, tuple[tuple[int, ...], ...]]:
-    """Return the circuit measured in each basis, and where the measured qubits are."""
-    made, parameters = parametrised(circuit)
-    ends = [_measured(made, basis, noise, sampled) for basis in measured]
-    return (tuple(end for end, _ in ends), tuple(parameters)), tuple(places for _, places in ends)
-
-
-def _measured(
-    made: QuantumCircuit, basis: Word, noise: Noise | None, sampled: bool
-) -> tuple[QuantumCircuit, tuple[int, ...]]:
-    turned = made.copy()
-    for qubit, letter in basis:
-        for gate in _TURNS[letter]:
-            getattr(turned, gate)(qubit)
-    found = _translated(turned, noise)
-    layout = found.layout.final_index_layout() if found.layout else range(found.num_qubits)
-    places = tuple(layout[qubit] for qubit, _ in basis)
-    if sampled:
-        found.add_register(ClassicalRegister(len(places)))
-        found.measure(places, range(len(places)))
-    else:
-        found.save_probabilities(places[::-1])  # Aer's first qubit is the last bit
-    return found, places
-
-
-def _translated(circuit: QuantumCircuit, noise: Noise | None) -> QuantumCircuit:
-    """Return the circuit in gates that Aer binds rightly and that the noise knows, fitted to its device."""
-    if noise is None:
-        found = circuit.decompose(list(DEFINED))
-    elif noise.device is None:
-        found = transpile(circuit, basis_gates=list(noise.gates), optimization_level=0)
-    else:
-        found = transpile(circuit, noise.device, optimization_level=1, seed_transpiler=_SEED_OF_ROUTING)
-    return _without_phase(found)
-
-
-def _without_phase(circuit: QuantumCircuit) -> QuantumCircuit:
-    circuit.global_phase = 0  # no readout depends on it, and Aer does not bind its parameters
-    return circuit
-
-
-def _n_active(circuit: QuantumCircuit) -> int:
-    """Return the number of qubits with a gate or a readout: Aer leaves the others out."""
-    return len({qubit for instruction in circuit.data for qubit in instruction.qubits})
-
-
 def _check_size(method: str, n_qubits: int) -> None:
     """Raise ValueError for a circuit that takes too much memory, fitted to a device or too entangled."""
     if n_qubits > MOST_QUBITS[method]:
@@ -276,13 +191,6 @@ def _check_size(method: str, n_qubits: int) -> None:
             f"got a circuit that needs {n_qubits} qubits, expected at most {MOST_QUBITS[method]} with the method "
             f"{method!r} ({_LIMITS[method]}): use fewer qubits, or another method or device"
         )
-
-
-def _bound(circuit: QuantumCircuit, parameters: tuple[Parameter, ...], rows: np.ndarray) -> list[tuple[Any, Any]]:
-    """Return the circuit with a column for each of its parameters; without any, as often as there are rows."""
-    free = circuit.parameters
-    bind = {p: rows[:, k].tolist() for k, p in enumerate(parameters) if p in free}
-    return [(circuit, bind)] if bind else [(circuit, {})] * len(rows)
 
 
 def _read(result: Any, n_rows: int) -> list[list[Any]]:

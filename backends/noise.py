@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -47,6 +47,20 @@ class Noise:
         """What a measured qubit is read as, [true, read] -> probability, by qubit; None for the others."""
         errors = [error for error in self.model.to_dict()["errors"] if error["type"] == "roerror"]
         return {_only_qubit(error): np.array(error["probabilities"], dtype=float) for error in errors}
+
+    def felt_by(self, qubits: Collection[int]) -> NoiseModel:
+        """Return the part of a device's model that these qubits feel: the whole one takes a second for every run."""
+        if self.device is None:
+            return self.model
+        part, own = NoiseModel(self.model.basis_gates), set(qubits)
+        for name, errors in self.model._local_quantum_errors.items():
+            for places, error in errors.items():
+                if own.issuperset(places):
+                    part.add_quantum_error(error, name, places)
+        for places, error in self.model._local_readout_errors.items():
+            if own.issuperset(places):
+                part.add_readout_error(error, places)
+        return part
 
     def misread(self, probabilities: np.ndarray, qubits: tuple[int, ...]) -> np.ndarray:
         """Return the probabilities of what is read, (rows, 2**k), from those of the true outcomes of the qubits."""

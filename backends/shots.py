@@ -105,6 +105,16 @@ def taken(bits: np.ndarray) -> Samples:
     return Samples(rows, np.ones(n_rows * shots, dtype=int), bits.reshape(-1, n_measured))
 
 
+def drawn(probabilities: np.ndarray, shots: int, rng: np.random.Generator) -> Samples:
+    """Return outcomes drawn from their probabilities, (rows, 2**n_measured), the first qubit as the leading bit."""
+    positive = probabilities.clip(0.0)  # rounding may leave -1e-17
+    counts = rng.multinomial(shots, positive / positive.sum(1, keepdims=True))
+    rows, outcomes = np.nonzero(counts)
+    n_measured = probabilities.shape[1].bit_length() - 1
+    bits = (outcomes[:, None] >> np.arange(n_measured)[::-1]) & 1
+    return Samples(rows, counts[rows, outcomes], bits)
+
+
 def estimate(readout: Readout, samples: Sequence[Samples], n_rows: int, shots: int) -> tuple[np.ndarray, np.ndarray]:
     """Return values and standard errors, float64 (n_rows, n_readouts), from shots in each of the readout's bases.
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from problems import PROBLEMS
+from scipy.stats import chi2_contingency
 from strategies import haar_unitary
 from tolerances import ACROSS, close
 
@@ -22,6 +23,9 @@ from qiskit_aer.noise import NoiseModel, depolarizing_error
 
 from backends import Aer, FiniteDifference, ParameterShift, Spsa, get
 from backends import aer as module
+from backends import aer_circuits as sent
+from backends.noise import as_noise
+from backends.qiskit_convert import observable_to_qiskit
 from circuits import (
     CP,
     CRX,
@@ -161,12 +165,12 @@ def without(monkeypatch):
     """Return a function that switches a cure off."""
 
     def off(name, value):
-        monkeypatch.setattr(module, name, value)
+        monkeypatch.setattr(sent, name, value)
         forget()
 
     def forget():
-        module._saving_words.cache_clear()
-        module._measuring.cache_clear()
+        for prepare in (sent.saving_words, sent.saving_probabilities, sent.measuring, sent._turned):
+            prepare.cache_clear()
 
     forget()
     yield off
@@ -191,7 +195,7 @@ def test_trap_idle_qubits_before_others(without):
 
     def on_its_qubits(circuit, word, label):
         operator = Observable((((tuple((k, letter) for k, (_, letter) in enumerate(word))), 1.0),))
-        operator = module.observable_to_qiskit(operator, len(word))
+        operator = observable_to_qiskit(operator, len(word))
         circuit.save_expectation_value(operator, [qubit for qubit, _ in word], label)
 
     without("_save_word", on_its_qubits)
@@ -213,7 +217,7 @@ def test_idle_qubits_are_no_trap_for_probabilities_and_shots():
 def amplitudes_of(circuit, parameters, rows):
     """The state of every row, by Aer's rows of parameters and with parameters bound one by one."""
     saved = circuit.copy()
-    saved.data = [i for i in saved.data if not i.name.startswith("save")]
+    saved.data = [i for i in saved.data if i.name != "measure"]
     saved.save_statevector()
     binds = [{p: rows[:, k].tolist() for k, p in enumerate(parameters) if p in saved.parameters}]
     simulator = AerSimulator(method="statevector")
@@ -223,18 +227,23 @@ def amplitudes_of(circuit, parameters, rows):
 
 
 def test_trap_phases_that_depend_on_parameters(without):
-    """What is sent to Aer has no phase that it would not bind."""
+    """What is sent to Aer has no phase that it would not bind, or that would stop it where rows are a batch."""
     model = NoiseModel()  # of rz, sx and cx, in which a phase gate is a rotation and a global phase
     circuit = Circuit(1, [H(0), P(W[0], 0)], n_weights=1)
     rows = np.array([[0.4], [1.9]])
 
-    def sent():
-        ((found,), parameters), _ = module._measuring(circuit, (((0, "Z"),),), module.as_noise(model), False)
-        return found, parameters
+    def prepared():
+        found = sent.measuring(circuit, (((0, "Z"),),), as_noise(model))
+        return found.circuits[0], found.parameters
 
-    assert close(*amplitudes_of(*sent(), rows), 1e-12)
+    def values():
+        return Aer(noise=model).expectation(circuit, None, torch.tensor(rows), (pauli("X0"),))
+
+    assert close(*amplitudes_of(*prepared(), rows), 1e-12) and close(values(), np.cos(rows))
     without("_without_phase", lambda circuit: circuit)
-    assert not close(*amplitudes_of(*sent(), rows), 0.1)
+    assert not close(*amplitudes_of(*prepared(), rows), 0.1)
+    with pytest.raises(RuntimeError, match="Aer could not run the circuit: ERROR: Failed to load circuits: Invalid"):
+        values()
 
 
 # Runs.
@@ -246,7 +255,7 @@ def runs(monkeypatch):
     calls, run = [], AerSimulator.run
 
     def watched(self, circuits, parameter_binds=None, **options):
-        calls.append(SimpleNamespace(circuits=circuits, binds=parameter_binds, method=self.options.method, **options))
+        calls.append(SimpleNamespace(circuits=circuits, binds=parameter_binds, **dict(self.options), given=options))
         return run(self, circuits, parameter_binds=parameter_binds, **options)
 
     monkeypatch.setattr(AerSimulator, "run", watched)
@@ -281,10 +290,15 @@ def test_parallel_experiments_are_the_threads_of_this_process(runs):
     assert torch.equal(*results)
 
 
-def test_equal_rows_bases_and_calls_have_their_own_shots():
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"method": "matrix_product_state"}, {"method": "statevector", "noise": {"depolarizing": 0.01}}],
+    ids=["drawn at once", "by Aer", "trajectories"],
+)
+def test_equal_rows_bases_and_calls_have_their_own_shots(options):
     circuit, read = Circuit(2, [RY(1.2, 0), RY(X[0], 1)], 1), (pauli("Z0"), pauli("X0"))
     x, none = torch.ones(100, 1).double(), torch.zeros(0).double()
-    backend = Aer(shots=100, seed=4)
+    backend = Aer(shots=100, seed=4, **options)
     first, second = (backend.expectation(circuit, x, none, read).numpy() for _ in range(2))
     assert len(np.unique(first[:, 0])) > 5
     for a, b in [(first[:, 0], second[:, 0]), (first[1:, 0], first[:-1, 0]), (first[:, 0], first[:, 1])]:
@@ -311,6 +325,32 @@ def test_standard_errors_are_as_wide_as_the_scatter():
         stderr = backend.last_stderr.numpy()
         assert np.allclose((off**2).mean(0) / (stderr**2).mean(0), 1, atol=0.12)
         assert np.allclose((abs(off) < 2 * stderr).mean(0), 0.954, atol=0.03)
+
+
+@pytest.mark.parametrize("options", [{}, {"noise": "depolarizing:0.05+readout:0.1"}], ids=str)
+def test_shots_are_drawn_as_aer_draws_them(options, monkeypatch, runs):
+    """From all outcomes at once, or one by one: the same frequencies, by a test of chi squared."""
+    x, w = sample(1)
+    counts = []
+    for most in (1024, 0):
+        monkeypatch.setattr(module, "MOST_OUTCOMES", most)
+        monkeypatch.setattr(Aer, "_has_all_outcomes", lambda *_, most=most: most > 0)
+        found = Aer(shots=20_000, seed=1, **options).expectation(CIRCUIT, x, w, Probabilities((0, 2, 1)))
+        counts.append(20_000 * found[0].numpy())
+    assert [run.circuits[0].count_ops().get("measure", 0) for run in runs] == [0, 3]
+    assert chi2_contingency(counts).pvalue > 0.01 and not close(*counts, 0.5)
+
+
+def test_few_outcomes_are_drawn_at_once(runs):
+    """Where a method has their probabilities; the last has noise by trajectories."""
+    x, w = sample(2)
+    for options in ({}, {"noise": "readout:0.1"}, {"method": "matrix_product_state"}, {"method": "density_matrix"}):
+        Aer(shots=50, **options).expectation(CIRCUIT, x, w, READ)
+    Aer("statevector", shots=50, noise="readout:0.1").expectation(CIRCUIT, x, w, READ)
+    Aer(shots=50).expectation(chain(11, 1), None, torch.zeros(0), z_each(11))
+    Aer(shots=2048).expectation(chain(11, 1), None, torch.zeros(0), z_each(11))
+    by_aer = [run.circuits[0].count_ops().get("measure", 0) > 0 for run in runs]
+    assert by_aer == [False, False, True, False, True, True, False]
 
 
 def test_the_layer_has_the_standard_errors():
@@ -345,7 +385,9 @@ def chain(n_qubits, n_layers, gate=CX):
         (chain(18, 1), {"shots": 50}, "matrix_product_state"),
         (CIRCUIT, {"noise": "readout:0.1"}, "density_matrix"),
         (CIRCUIT, {"noise": "readout:0.1", "shots": 100}, "density_matrix"),
+        (chain(7, 1), {"noise": "readout:0.1", "shots": 2}, "density_matrix"),
         (chain(8, 1), {"noise": "readout:0.1", "shots": 20}, "statevector"),
+        (chain(8, 1), {"noise": "readout:0.1", "shots": 256}, "density_matrix"),
         (CIRCUIT, {"method": "density_matrix"}, "density_matrix"),
         (CIRCUIT, {"method": "matrix_product_state", "shots": 10}, "matrix_product_state"),
     ],
@@ -366,9 +408,9 @@ def test_gates_that_make_more_bonds():
             getattr(made, gate)(*pair)
         return made
 
-    assert module.favours_product_state(circuit(*[(5, 6)] * 3))
-    assert not module.favours_product_state(circuit(*[(q, q + 1) for q in range(11)] * 4, gate="swap"))
-    assert module.favours_product_state(circuit(*[(0, 1)] * 4)) and not module.favours_product_state(
+    assert sent.favours_product_state(circuit(*[(5, 6)] * 3))
+    assert not sent.favours_product_state(circuit(*[(q, q + 1) for q in range(11)] * 4, gate="swap"))
+    assert sent.favours_product_state(circuit(*[(0, 1)] * 4)) and not sent.favours_product_state(
         circuit(*[(0, 11)] * 4)
     )
 

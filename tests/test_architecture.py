@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 FLOORS = ["circuits", "backends", "qml", "hybrid"]
 VENDORS = {"pennylane", "qiskit", "qiskit_aer", "qiskit_ibm_runtime"}
-BRIDGES = re.compile(r"backends/((pennylane|qiskit|ibm)_\w+|aer|noise|ibm)\.py")
+BRIDGES = re.compile(r"backends/((pennylane|qiskit|ibm|aer)_\w+|aer|noise|ibm)\.py")
 LINT_IMPORTS = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
 

@@ -21,7 +21,7 @@ from qiskit_aer.noise import (
 )
 
 from backends import Aer
-from backends import aer as module
+from backends.aer_circuits import measuring, saving_probabilities
 from backends.noise import RIGHT, as_noise
 from backends.shots import bases
 from circuits import (
@@ -141,11 +141,12 @@ def test_a_device_against_its_own_model(device):
     x, w = sample(2)
     angles = np.array([[a.evaluate(row, w.numpy()) for a in CIRCUIT.angles] for row in x.numpy()])
     backend = Aer(noise=device)
-    (circuits, parameters), places = module._measuring(CIRCUIT, bases(readout), backend._noise, False)
-    assert len(circuits) == 2
-    for circuit, found, where in zip(circuits, backend._probabilities(CIRCUIT, angles, readout), places, strict=True):
+    prepared = saving_probabilities(CIRCUIT, bases(readout), backend._noise)
+    probabilities = backend._probabilities(CIRCUIT, angles, readout)
+    assert len(probabilities) == 2
+    for circuit, found, where in zip(prepared.circuits, probabilities, prepared.places, strict=True):
         for row, each in zip(angles, found, strict=True):
-            free = dict(zip(parameters, row, strict=True))
+            free = dict(zip(prepared.parameters, row, strict=True))
             assert close(each, through(backend._noise.model, circuit, free, where), 1e-8)
 
 
@@ -153,8 +154,8 @@ def test_a_device_has_couplings():
     """Where two qubits have none, their gate takes others; the model alone would take it for perfect."""
     pytest.importorskip("qiskit_ibm_runtime")
     circuit = Circuit(4, [RY(W[0], 0), *(CX(a, b) for a in range(4) for b in range(4) if a != b)], n_weights=3)
-    (circuits, _), _ = module._measuring(circuit, bases(z_each(4)), as_noise("manila"), True)
-    pairs = {tuple(circuits[0].find_bit(q).index for q in i.qubits) for i in circuits[0].data if i.name == "cx"}
+    (fitted,) = measuring(circuit, bases(z_each(4)), as_noise("manila")).circuits
+    pairs = {tuple(fitted.find_bit(q).index for q in i.qubits) for i in fitted.data if i.name == "cx"}
     assert pairs and all(abs(a - b) == 1 for a, b in pairs)
 
 
@@ -214,8 +215,8 @@ def test_ways_to_write_a_device(name):
 def test_controlled_rotations_are_made_of_gates_with_noise():
     """A gate that Aer would not know goes as gates that the noise knows."""
     circuit = Circuit(2, [H(0), CRX(W[0], 0, 1)], n_weights=3)
-    (circuits, _), _ = module._measuring(circuit, bases(z_each(2)), as_noise("depolarizing:0.01"), False)
-    assert {i.name for i in circuits[0].data} <= {*RIGHT, "save_probabilities"}
+    (sent,) = measuring(circuit, bases(z_each(2)), as_noise("depolarizing:0.01")).circuits
+    assert {i.name for i in sent.data} <= {*RIGHT, "measure"}
 
 
 # Errors.

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.shots import Seeds, bases, checked_shots, estimate, expected, taken, words
+from backends.shots import Seeds, bases, checked_shots, drawn, estimate, expected, taken, words
 from circuits import Observable, Probabilities, pauli, z_each
 
 READOUT = (pauli("Z0"), pauli("Z0 Z1") + 0.5 * pauli("Z1") - 0.25, pauli("X0 Z1") - 2.0 * pauli("Y2"), pauli(""))
 P = np.random.default_rng(7).dirichlet(np.ones(8), 3)  # outcomes of three qubits, for three rows
 
 
-def drawn(probabilities, shots, rng):
+def sampled(probabilities, shots, rng):
     """Bits (rows, shots, n) drawn from outcome probabilities (rows, 2**n), first qubit leading."""
     n = int(np.log2(probabilities.shape[1]))
     outcomes = np.stack([rng.choice(2**n, shots, p=p) for p in probabilities])
@@ -76,7 +76,7 @@ def test_many_shots_come_to_the_expected_values():
     assert len(basis) == 2 and [len(b) for b in basis] == [3, 2]
     exact = expected(readout, [P, P[:, ::2] + P[:, 1::2]], 3)
     rng = np.random.default_rng(0)
-    samples = [taken(drawn(p, 40_000, rng)) for p in (P, P[:, ::2] + P[:, 1::2])]
+    samples = [taken(sampled(p, 40_000, rng)) for p in (P, P[:, ::2] + P[:, 1::2])]
     values, stderr = estimate(readout, samples, 3, 40_000)
     assert (abs(values - exact) < 5 * stderr + 1e-12).all() and stderr.max() < 0.02
     assert np.allclose(values[:, 3], 1.0) and (stderr[:, 3] == 0).all()
@@ -91,12 +91,23 @@ def test_expected_values_against_sums_over_outcomes():
 
 
 def test_frequencies():
-    bits = drawn(P, 1000, np.random.default_rng(1))
+    bits = sampled(P, 1000, np.random.default_rng(1))
     values, stderr = estimate(Probabilities((0, 1, 2)), [taken(bits)], 3, 1000)
     counts = np.array([[(row @ [4, 2, 1] == outcome).sum() for outcome in range(8)] for row in bits])
     assert np.allclose(values, counts / 1000) and np.allclose(values.sum(1), 1)
     assert np.allclose(stderr, np.sqrt(values * (1 - values) / 999))
     assert np.array_equal(expected(Probabilities((0, 1, 2)), [P], 3), P)
+
+
+def test_shots_drawn_from_probabilities():
+    """As often as their probabilities say, each in its own row, the first qubit as the leading bit."""
+    samples = drawn(np.array([*P, np.eye(8)[6]]), 100_000, np.random.default_rng(2))
+    values, stderr = estimate(Probabilities((0, 1, 2)), [samples], 4, 100_000)
+    assert (abs(values[:3] - P) < 4 * stderr[:3]).all() and np.array_equal(values[3], np.eye(8)[6])
+    assert samples.counts.sum() == 4 * 100_000
+    assert np.array_equal(estimate(z_each(3), [samples], 4, 100_000)[0][3], [-1, -1, 1])
+    rounded = drawn(np.array([[1.0 + 1e-12, -1e-17]]), 10, np.random.default_rng(0))
+    assert rounded.counts.tolist() == [10] and rounded.bits.tolist() == [[0]]
 
 
 def test_numbers_need_no_shots():
@@ -112,7 +123,7 @@ def test_numbers_need_no_shots():
 def coverage(readout, distributions, exact, shots, n_rows, seed):
     """How often the exact value is within one and two standard errors, and the squared deviation over their squares."""
     rng = np.random.default_rng(seed)
-    samples = [taken(drawn(np.tile(p, (n_rows, 1)), shots, rng)) for p in distributions]
+    samples = [taken(sampled(np.tile(p, (n_rows, 1)), shots, rng)) for p in distributions]
     values, stderr = estimate(readout, samples, n_rows, shots)
     off = abs(values - exact)
     return (off < stderr).mean(0), (off < 2 * stderr).mean(0), (off**2).mean(0) / (stderr**2).mean(0)
