@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 from backends.base import Backend, Capabilities, Estimate, EvaluatingBackend
 from backends.gradients import FiniteDifference, Gradient, ParameterShift, Spsa
 from backends.names import get
+from backends.replay import Record, Replay
 from backends.statevector import Statevector
 
 if TYPE_CHECKING:
+    from backends.aer import Aer
+    from backends.ibm import IBM
     from backends.pennylane_convert import from_pennylane, to_pennylane
     from backends.pennylane_device import PennyLane
     from backends.qiskit_convert import from_qiskit, to_qiskit
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
 # Public name -> file of the bridge, extra that installs it.
 _BRIDGES = {
+    "Aer": ("aer", "aer"),
+    "IBM": ("ibm", "ibm"),
     "PennyLane": ("pennylane_device", "pennylane"),
     "from_pennylane": ("pennylane_convert", "pennylane"),
     "to_pennylane": ("pennylane_convert", "pennylane"),
@@ -27,6 +32,8 @@ _BRIDGES = {
 }
 
 __all__ = [
+    "IBM",
+    "Aer",
     "Backend",
     "Capabilities",
     "Estimate",
@@ -36,6 +43,8 @@ __all__ = [
     "ParameterShift",
     "PennyLane",
     "QiskitEstimator",
+    "Record",
+    "Replay",
     "Spsa",
     "Statevector",
     "from_pennylane",

@@ -36,6 +36,8 @@ class Capabilities:
         Types of torch devices its tensors may live on, for example ``("cpu", "cuda")``.
     simulator_kinds : frozenset of str
         Operations beyond gates that it runs, for example ``{"amplitudes"}``.
+    limit : str
+        What sets ``max_qubits``, for the message that says so.
     """
 
     gradient: str
@@ -43,6 +45,7 @@ class Capabilities:
     max_qubits: int
     devices: tuple[str, ...]
     simulator_kinds: frozenset[str] = frozenset()
+    limit: str = ""
 
 
 @runtime_checkable
@@ -193,8 +196,9 @@ def check_tensors(backend: Backend, circuit: Circuit, inputs: Tensor | None, wei
 def check_circuit(name: str, capabilities: Capabilities, circuit: Circuit, observables: Readout) -> None:
     """Raise ValueError if a backend of these capabilities cannot run the circuit or its readout."""
     if circuit.n_qubits > capabilities.max_qubits:
+        limit = f" ({capabilities.limit})" if capabilities.limit else ""
         raise ValueError(
-            f"got a circuit of {circuit.n_qubits} qubits, expected at most {capabilities.max_qubits} on {name}: "
+            f"got a circuit of {circuit.n_qubits} qubits, expected at most {capabilities.max_qubits} on {name}{limit}: "
             "use fewer qubits or another backend"
         )
     parts = (observables,) if isinstance(observables, Probabilities) else observables

@@ -160,6 +160,29 @@ class Spsa(Gradient):
         return torch.Generator().manual_seed(hash((self.seed, self.calls)))
 
 
+def as_gradient(diff_method: str | Gradient | None, seed: int | None) -> Gradient:
+    """Return a gradient, or the one that PennyLane's name for it stands for; ``seed`` is that of ``"spsa"``.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+    if isinstance(diff_method, Gradient):
+        return diff_method
+    match diff_method:
+        case None | "best" | "parameter-shift":
+            return ParameterShift()
+        case "finite-diff":
+            return FiniteDifference()
+        case "spsa":
+            return Spsa(seed=seed)
+    raise ValueError(
+        f"got diff_method={diff_method!r}, expected 'parameter-shift', 'finite-diff', 'spsa' or a Gradient: "
+        "for 'backprop' and 'adjoint' use the Statevector backend, which has both"
+    )
+
+
 class _Shift(Function):
     """Readouts whose backward pass evaluates shifted rows, through itself: so every further derivative is exact."""
 

@@ -1,4 +1,8 @@
-"""Backends by name, for the command line: ``statevector:gradient=backprop``, ``pennylane:lightning.qubit``."""
+"""Backends by name, for the command line: ``pennylane:lightning.qubit``, ``aer:shots=4096,noise=manila``.
+
+What stands between commas is one option, so parts of a value are joined by ``+``:
+``aer:noise=depolarizing:0.01+readout:0.02``.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,13 @@ from typing import Any
 from backends.base import Backend
 
 # Name on the command line -> public name in this package.
-NAMES = {"statevector": "Statevector", "pennylane": "PennyLane", "qiskit": "QiskitEstimator"}
+NAMES = {
+    "statevector": "Statevector",
+    "aer": "Aer",
+    "pennylane": "PennyLane",
+    "qiskit": "QiskitEstimator",
+    "ibm": "IBM",
+}
 
 
 def get(spec: str) -> Backend:
@@ -34,12 +44,24 @@ def get(spec: str) -> Backend:
         raise ValueError(f"got the backend {name!r}, expected one of {known}, with options as in name:key=value")
     backend = getattr(import_module("backends"), NAMES[name])
     options = [option.split("=", 1) for option in rest.split(",") if option]
+    _check_order(rest, options)
     positional = [_value(option[0]) for option in options if len(option) == 1]
     keywords = {option[0]: _value(option[1]) for option in options if len(option) == 2}
     try:
         return backend(*positional, **keywords)
     except TypeError as error:
         raise ValueError(f"got options {rest!r} for the backend {name!r}, which it does not take: {error}") from error
+
+
+def _check_order(rest: str, options: list[list[str]]) -> None:
+    """Raise ValueError for ``noise=readout:0.1,depolarizing:0.1``, whose second part is not one of the noise."""
+    named = [len(option) == 2 for option in options]
+    late = next((k for k in range(1, len(named)) if named[k - 1] and not named[k]), None)
+    if late is not None:
+        raise ValueError(
+            f"got {options[late][0]!r} after an option with a name in {rest!r}, expected key=value: where it belongs "
+            "to the value before, join them by '+'"
+        )
 
 
 def _value(text: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections.abc import Iterator
@@ -14,11 +15,12 @@ import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from backends.base import Capabilities, EvaluatingBackend
-from backends.gradients import FiniteDifference, Gradient, ParameterShift, Spsa
+from backends.base import Capabilities, Estimate, EvaluatingBackend
+from backends.gradients import Gradient, as_gradient
 from backends.pennylane_convert import measurements, operations
+from backends.shots import bases, checked_shots, estimate, taken
 from circuits import Circuit
-from circuits.observables import Readout
+from circuits.observables import Readout, Word
 
 #: Numbers of a batch of states that are simulated together: 4 MiB at 16 bytes each, fastest where they stay in cache.
 NUMBERS_AT_ONCE = 2**18
@@ -37,7 +39,8 @@ class PennyLane(EvaluatingBackend):
         A name, for example ``"lightning.qubit"``, of which devices are made as circuits need them, or a device with
         wires 0, 1, …, which is used as it is.
     shots : int, optional
-        Shots per sample and readout; exact if not given.
+        For each sample and each basis; exact if not given. Words that agree letter by letter share one basis, and the
+        gates that turn qubits into it are gates of the circuit, for a device with noise too.
     diff_method : {"parameter-shift", "best", "finite-diff", "spsa"} or Gradient, optional
         Parameter shift, exact to any order, if not given.
     seed : int, optional
@@ -61,11 +64,11 @@ class PennyLane(EvaluatingBackend):
         seed: int | None = None,
         **device_options: Any,
     ) -> None:
-        super().__init__(_gradient(diff_method, seed))
+        super().__init__(as_gradient(diff_method, seed))
         self.device = device
         self.options = device_options | ({} if seed is None else {"seed": seed})
         trial = _checked_device(device, self.options)
-        self.shots = _checked_shots(trial.shots.total_shots if shots is None else shots)
+        self.shots = checked_shots(trial.shots.total_shots if shots is None else shots)
         self._n_wires = _n_wires(trial) if device is trial or "wires" in self.options else None
         self._live = threading.local()  # devices made here, for each thread its own
 
@@ -75,21 +78,35 @@ class PennyLane(EvaluatingBackend):
         most = self._n_wires or (14 if self._name == "default.mixed" else 30)
         return Capabilities(self.gradient.name, self.shots is None, most, ("cpu", "cuda"), frozenset({"amplitudes"}))
 
-    def evaluate(self, circuit: Circuit, angles: Tensor, observables: Readout) -> Tensor:
+    def evaluate(self, circuit: Circuit, angles: Tensor, observables: Readout) -> Tensor | Estimate:
         """Return the readouts of every row; see :class:`backends.EvaluatingBackend`."""
         turn = nullcontext() if isinstance(self.device, str) else _TURN
         with np.errstate(invalid="ignore"), _threads(), turn:  # a start state of zeros gives NaN
-            tapes = tuple(self._tapes(circuit, angles.numpy(), observables))
-            results = qp.execute(tapes, self._live_device(circuit.n_qubits), diff_method=None)
-        return torch.from_numpy(np.concatenate(list(map(_rows, tapes, results))))
+            if self.shots is not None:
+                return Estimate(*map(torch.from_numpy, self._sampled(circuit, angles.numpy(), observables, self.shots)))
+            (values,) = self._execute(circuit, angles.numpy(), [([], measurements(observables))], _rows)
+            return torch.from_numpy(values)
 
-    def _tapes(self, circuit: Circuit, angles: np.ndarray, observables: Readout) -> Iterator[qp.tape.QuantumScript]:
+    def _sampled(self, circuit: Circuit, angles: np.ndarray, readout: Readout, shots: int) -> tuple[np.ndarray, ...]:
+        """Return values and standard errors, from the same shots for all words that agree."""
+        ends = [(_turns(basis), [qp.sample(wires=[qubit for qubit, _ in basis])]) for basis in bases(readout)]
+        found = self._execute(circuit, angles, ends, _bits)
+        return estimate(readout, list(map(taken, found)), len(angles), shots)
+
+    def _execute(self, circuit: Circuit, angles: np.ndarray, ends: list[Any], read: Any) -> list[np.ndarray]:
+        """Return what every end of the circuit, gates and measurements, gives for all rows, in one call."""
+        tapes = [list(self._tapes(circuit, angles, *end)) for end in ends]
+        flat = tuple(itertools.chain.from_iterable(tapes))
+        results = iter(qp.execute(flat, self._live_device(circuit.n_qubits), diff_method=None) if flat else ())
+        return [np.concatenate([read(tape, next(results)) for tape in each]) for each in tapes]
+
+    def _tapes(self, circuit: Circuit, angles: np.ndarray, gates: list[Any], measured: list[Any]) -> Iterator[Any]:
         """Yield tapes of many rows each, which PennyLane splits where a device cannot take them."""
         size = max(1, NUMBERS_AT_ONCE >> circuit.n_qubits * (2 if self._name == "default.mixed" else 1))
         for rows in np.split(angles, range(size, len(angles), size)):
             equal = (rows == rows[0]).all(0)  # angles of weights alone, mostly: one number is cheaper than a column
             values = [column[0] if same else column for column, same in zip(rows.T, equal, strict=True)]
-            tape = qp.tape.QuantumScript(operations(circuit, values), measurements(observables), shots=self.shots)
+            tape = qp.tape.QuantumScript([*operations(circuit, values), *gates], measured, shots=self.shots)
             yield from [tape] * (len(rows) if equal.all() else 1)
 
     @property
@@ -113,31 +130,6 @@ class PennyLane(EvaluatingBackend):
 
     def __repr__(self) -> str:
         return f"PennyLane({self._name!r}, shots={self.shots}, gradient={self.gradient.name!r})"
-
-
-def _gradient(diff_method: str | Gradient | None, seed: int | None) -> Gradient:
-    """Return the gradient object that PennyLane's name stands for."""
-    if isinstance(diff_method, Gradient):
-        return diff_method
-    match diff_method:
-        case None | "best" | "parameter-shift":
-            return ParameterShift()
-        case "finite-diff":
-            return FiniteDifference()
-        case "spsa":
-            return Spsa(seed=seed)
-    raise ValueError(
-        f"got diff_method={diff_method!r}, expected 'parameter-shift', 'finite-diff', 'spsa' or a Gradient: "
-        "for 'backprop' and 'adjoint' use the Statevector backend, which has both"
-    )
-
-
-def _checked_shots(shots: Any) -> int | None:
-    if shots is None:
-        return None
-    if isinstance(shots, bool) or not isinstance(shots, int | np.integer) or shots < 1:
-        raise ValueError(f"got shots={shots!r}, expected a positive integer, or None for exact values")
-    return int(shots)
 
 
 def _checked_device(device: Any, options: dict[str, Any]) -> qp.devices.Device:
@@ -170,6 +162,19 @@ def _n_wires(device: qp.devices.Device) -> int | None:
 def _threads() -> AbstractContextManager[Any]:
     """Return a limit of one thread in a forked process, where the OpenMP threads of lightning would wait for ever."""
     return threadpool_limits(1, user_api="openmp") if os.getpid() != _IMPORTED_IN else nullcontext()
+
+
+def _turns(basis: Word) -> list[qp.operation.Operator]:
+    """Return the gates that turn a basis into that of Z, which is measured."""
+    with qp.QueuingManager.stop_recording():
+        turns = {"X": lambda q: [qp.H(q)], "Y": lambda q: [qp.adjoint(qp.S(q)), qp.H(q)], "Z": lambda q: []}
+        return [gate for qubit, letter in basis for gate in turns[letter](qubit)]
+
+
+def _bits(tape: qp.tape.QuantumScript, result: Any) -> np.ndarray:
+    """Return the samples of a tape, (n_rows, shots, n_measured)."""
+    shape = tape.batch_size or 1, tape.shots.total_shots, len(tape.measurements[0].wires)
+    return np.asarray(result).astype(np.uint8).reshape(shape)
 
 
 def _rows(tape: qp.tape.QuantumScript, result: Any) -> np.ndarray:

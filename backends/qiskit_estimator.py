@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -64,21 +65,21 @@ class QiskitEstimator(EvaluatingBackend):
         """Return the readouts of every row; see :class:`backends.EvaluatingBackend`."""
         rows = angles.numpy()
         if isinstance(observables, Probabilities):
-            words = self._values(circuit, rows, _z_words(observables.qubits))
+            words = self._values(circuit, rows, z_words(observables.qubits))
             return torch.from_numpy(words @ hadamard(words.shape[1]) / words.shape[1])
         return torch.from_numpy(self._values(circuit, rows, observables))
 
     def _values(self, circuit: Circuit, rows: np.ndarray, observables: tuple[Observable, ...]) -> np.ndarray:
         """Return the expectation values (rows, n_observables); a number needs no measurement."""
-        values = np.tile([dict(o.terms).get((), 0.0) for o in observables], (len(rows), 1))
-        measured = [k for k, o in enumerate(observables) if any(word for word, _ in o.terms)]
+        numbers, measured = constants(observables)
+        values = np.tile(numbers, (len(rows), 1))
         if measured:
-            operators = [[_operator(observables[k], circuit.n_qubits)] for k in measured]
+            operators = [[operator(observables[k], circuit.n_qubits)] for k in measured]
             values[:, measured] = self._submit(circuit, rows, operators)
         return values
 
     def _submit(self, circuit: Circuit, rows: np.ndarray, operators: list[list[SparsePauliOp]]) -> np.ndarray:
-        quantum_circuit, parameters = _prepared(circuit)
+        quantum_circuit, parameters = prepared(circuit)
         bindings = ({parameters: rows},) if parameters else ()
         estimator = StatevectorEstimator() if self.estimator is None else self.estimator
         job = estimator.run([(quantum_circuit, operators, *bindings)], precision=self.precision)
@@ -107,17 +108,25 @@ def _checked_precision(precision: float | None) -> float | None:
 
 
 @lru_cache(maxsize=128)
-def _prepared(circuit: Circuit) -> tuple[QuantumCircuit, tuple[Parameter, ...]]:
+def prepared(circuit: Circuit) -> tuple[QuantumCircuit, tuple[Parameter, ...]]:
+    """Return the circuit in gates that every estimator binds rightly, and its parameters as in ``circuit.angles``."""
     quantum_circuit, parameters = parametrised(circuit)
     return quantum_circuit.decompose(list(_DEFINED)), tuple(parameters)
 
 
 @lru_cache(maxsize=4096)
-def _operator(observable: Observable, n_qubits: int) -> SparsePauliOp:
+def operator(observable: Observable, n_qubits: int) -> SparsePauliOp:
+    """Return the observable as an operator of Qiskit, made once."""
     return observable_to_qiskit(observable, n_qubits)
 
 
-def _z_words(qubits: tuple[int, ...]) -> tuple[Observable, ...]:
+def constants(observables: Sequence[Observable]) -> tuple[list[float], list[int]]:
+    """Return the coefficient of the identity in each observable, and which have more and need a measurement."""
+    numbers = [dict(o.terms).get((), 0.0) for o in observables]
+    return numbers, [k for k, o in enumerate(observables) if any(word for word, _ in o.terms)]
+
+
+def z_words(qubits: tuple[int, ...]) -> tuple[Observable, ...]:
     """Return the products of Z on every subset of the qubits, numbered by its bits, first qubit leading."""
     masks = np.ndindex(*(2,) * len(qubits))
     return tuple(pauli(" ".join(f"Z{q}" for q, bit in zip(qubits, mask, strict=True) if bit)) for mask in masks)

@@ -11,10 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
+
+from hybrid import backends_cli, jobs_cli
+from hybrid.stop import Stop, wrong_input
 
 if TYPE_CHECKING:
     from hybrid.compare import Comparison, Plan
@@ -26,16 +29,9 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
+app.add_typer(jobs_cli.app, name="jobs")
 
 _AGAIN = "the same command goes on where it was"
-
-
-class Stop(Exception):
-    """The end of a command: one line to say on stderr, and the exit code."""
-
-    def __init__(self, message: object, code: int) -> None:
-        super().__init__(" ".join(str(message).split()))
-        self.code = code
 
 
 @app.command("compare")
@@ -50,7 +46,7 @@ def compare(
     test_size: Annotated[float, typer.Option(help="Share of the test part, if there is no official one.")] = 0.2,
     backend: Annotated[
         str,
-        typer.Option(help="Backend: statevector, pennylane or qiskit, with options as in pennylane:lightning.qubit."),
+        typer.Option(help="Backend: statevector, aer, pennylane, qiskit or ibm, as in aer:shots=4096,noise=manila."),
     ] = "statevector",
     out: Annotated[Path | None, typer.Option(help="Output folder.", show_default="runs/<data>")] = None,
     jobs: Annotated[int | None, typer.Option(help="Trainings at once.", show_default="number of cores")] = None,
@@ -64,7 +60,7 @@ def compare(
     frozen), an MLP of its size and logistic regression. Stop it whenever you like: the same command goes on where it
     was, and what is finished is kept.
     """
-    with _wrong_input():
+    with wrong_input():
         from hybrid.compare import plan
         from hybrid.data import load
 
@@ -106,6 +102,9 @@ def list_data() -> None:
     _print_list("Or", list(FORMS))
 
 
+backends_cli.register(app)
+
+
 def main() -> None:
     """Run the command line: wrong input is one line on stderr and exit code 2."""
     try:
@@ -123,18 +122,13 @@ def _usage_error(error: TyperException) -> str:
     text = error.format_message()
     if not text.startswith("No such command"):
         return text
-    return f"{text} Expected one of {', '.join(str(command.name) for command in app.registered_commands)}."
-
-
-@contextmanager
-def _wrong_input() -> Iterator[None]:
-    try:
-        yield
-    except (ValueError, ImportError, OSError) as error:
-        raise Stop(error, 2) from error
+    context: Any = error.ctx  # type: ignore[attr-defined]
+    return f"{text} Expected one of {', '.join(context.command.list_commands(context))}."
 
 
 def _train(plan: Plan) -> Comparison:
+    from backends.jobs import JobError
+    from hybrid.checkpoints import CheckpointError
     from hybrid.compare import n_finished, run
 
     try:
@@ -143,7 +137,7 @@ def _train(plan: Plan) -> Comparison:
     except KeyboardInterrupt:
         kept = f"{n_finished(plan)} of {len(plan.units)} trainings are kept in {plan.out}"
         raise Stop(f"Interrupted: {kept}; {_AGAIN}.", 130) from None
-    except FloatingPointError as error:
+    except (FloatingPointError, JobError, CheckpointError) as error:
         raise Stop(error, 1) from error
 
 

@@ -321,7 +321,9 @@ def _results(plan: Plan, folder: Path) -> Generator[tuple[Unit, Record], None, N
     from hybrid import units
 
     calls = (
-        joblib.delayed(units.attempt)(unit, plan.builds[unit.row], plan.dataset, folder)
+        joblib.delayed(units.attempt)(
+            unit, plan.builds[unit.row], plan.dataset, folder, records.checkpoint(plan.out, unit)
+        )
         for unit in plan.units
         if not records.finished(plan.out, unit)
     )

@@ -237,5 +237,8 @@ def _library() -> bytes:
 
     folders = [Path(str(package.__file__)).parent for package in (circuits, backends, qml)]
     files = [file for folder in folders for file in sorted(folder.rglob("*.py"))]
-    files += [Path(__file__).with_name(f"{name}.py") for name in ("data", "dressed", "training", "units")]
+    files += [
+        Path(__file__).with_name(f"{name}.py")
+        for name in ("batches", "checkpoints", "data", "dressed", "training", "units")
+    ]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).digest()

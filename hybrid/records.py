@@ -90,10 +90,16 @@ def path(out: Path, unit: Unit) -> Path:
     return out / "units" / f"{unit.key}.json"
 
 
+def checkpoint(out: Path, unit: Unit) -> Path:
+    """Return where the training of a unit keeps its checkpoint until the record is written."""
+    return out / "units" / f"{unit.key}.checkpoint"
+
+
 def write(out: Path, unit: Unit, record: Record) -> None:
-    """Write the record of a finished unit; one that is already there stays as it is."""
+    """Write the record of a finished unit and remove its checkpoint; a record that is already there stays as it is."""
     if not finished(out, unit):
         write_atomically(path(out, unit), json.dumps(record, allow_nan=False).encode())
+    checkpoint(out, unit).unlink(missing_ok=True)
 
 
 def finished(out: Path, unit: Unit) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,9 @@ from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 from threadpoolctl import threadpool_limits
 from torch import nn
-from torch.utils.data import DataLoader
+
+from hybrid.batches import Batches, shuffled
+from hybrid.checkpoints import Checkpoints, digest, is_numbered
 
 Epoch = dict[str, float]
 
@@ -68,7 +71,7 @@ def classifier(module: nn.Module | Callable[..., nn.Module], *, seed: int = 0, *
         "max_epochs": 20,
         "batch_size": 32,
         "train_split": None,
-        "iterator_train": _shuffled,
+        "iterator_train": shuffled,
         "iterator_train__seed": seed,
     }
     return NeuralNetClassifier(_seeded, **{**defaults, **settings})
@@ -86,8 +89,12 @@ def fit(
     valid: tuple[np.ndarray, np.ndarray] | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
     name: str = "the model",
+    checkpoint: str | Path | None = None,
+    every: int | None = None,
 ) -> Fitted:
     """Train a model on one thread, so that the numbers depend on the seed and not on the machine's load.
+
+    With a checkpoint, the same call after a crash goes on at the step where it was, and ends with the same weights.
 
     Parameters
     ----------
@@ -107,6 +114,12 @@ def fit(
         Called after every epoch with that epoch's entry of the history.
     name
         What to call the model in an error.
+    checkpoint
+        A file to write checkpoints to, and to go on from if it is there. It stays at the end: remove it when the
+        result is kept.
+    every
+        Steps between two checkpoints. If not given, every step where a backend submits jobs (has a ``position``), and
+        elsewhere every epoch that ends a second or more after the last one.
 
     Returns
     -------
@@ -118,8 +131,16 @@ def fit(
     ------
     FloatingPointError
         If the training loss is NaN or infinite.
+    CheckpointError
+        If the checkpoint is damaged, or is one of another model, seed, data set or other settings.
+    KeyboardInterrupt
+        On Ctrl-C.
     """
-    watch = _Watch(name, on_epoch)
+    watch, batches, kept = _Watch(name, on_epoch), Batches(), None
+    if checkpoint is not None:
+        settings = {"seed": seed, "epochs": epochs, "learning rate": lr, "batch size": batch_size, "data": digest(X, y)}
+        settings |= {"validation data": None if valid is None else digest(*valid)}
+        kept = Checkpoints(_file(checkpoint), settings, batches, watch, _steps(every))
     with _alone(seed):
         net = classifier(
             build,
@@ -128,10 +149,14 @@ def fit(
             max_epochs=epochs,
             batch_size=batch_size,
             train_split=None if valid is None else predefined_split(Dataset(*valid)),
-            callbacks=[watch],
+            iterator_train=batches,
+            callbacks=[watch] if kept is None else [watch, kept],
             verbose=0,
-        )
-        net.fit(X, y)
+        ).initialize()
+        n_done = 0 if kept is None else kept.resume(net)
+        net.partial_fit(X, y, epochs=epochs - n_done)
+    if len(watch.history) < epochs:
+        raise KeyboardInterrupt  # skorch has swallowed it
     return Fitted(net, watch.history, sum(epoch["seconds"] for epoch in watch.history))
 
 
@@ -164,12 +189,28 @@ def _seeded(build: Callable[..., nn.Module], seed: int, **options: Any) -> nn.Mo
         return build(**options)
 
 
-def _shuffled(dataset: Dataset, seed: int, **settings: Any) -> DataLoader[Any]:
-    return DataLoader(dataset, shuffle=True, generator=torch.Generator().manual_seed(seed), **settings)
+def _file(path: str | Path) -> Path:
+    file = Path(path)
+    if not file.parent.is_dir():
+        raise FileNotFoundError(
+            f"got checkpoint={str(path)!r}, expected a file in a folder that exists: make the folder"
+        )
+    return file
+
+
+def _steps(every: int | None) -> int | None:
+    if every is not None and (not isinstance(every, int) or isinstance(every, bool) or every < 1):
+        raise ValueError(f"got every={every!r}, expected a number of steps from 1: every=10")
+    return every
 
 
 def _warm_up(module: nn.Module, X: np.ndarray) -> None:
-    """Run a copy of a module once: what a process does once, as compiling, is not counted as training."""
+    """Run a copy of a module once: what a process does once, as compiling, is not counted as training.
+
+    Not where it would submit a job.
+    """
+    if is_numbered(module):
+        return
     with torch.random.fork_rng(devices=[]):
         copy.deepcopy(module)(torch.as_tensor(X[:2])).sum().backward()
 
@@ -180,17 +221,18 @@ class _Watch(Callback):
     def __init__(self, name: str, on_epoch: Callable[[Epoch], None] | None) -> None:
         self.name, self.on_epoch = name, on_epoch
         self.history: list[Epoch] = []
-        self.began = self.trained = 0.0
+        self.seconds = 0.0  # of training, in the current epoch
+        self.began = 0.0
 
     def on_train_begin(self, net: NeuralNetClassifier, X: Any = None, **kwargs: Any) -> None:
         _warm_up(net.module_, X)
 
     def on_epoch_begin(self, net: NeuralNetClassifier, **kwargs: Any) -> None:
-        self.began = time.perf_counter()
+        self.began = time.perf_counter() - self.seconds
 
     def on_batch_end(self, net: NeuralNetClassifier, training: bool = False, **kwargs: Any) -> None:
         if training:
-            self.trained = time.perf_counter()
+            self.seconds = time.perf_counter() - self.began
 
     def on_epoch_end(self, net: NeuralNetClassifier, **kwargs: Any) -> None:
         row = net.history[-1]
@@ -201,6 +243,7 @@ class _Watch(Callback):
             )
         names = {"train_loss": "train_loss", "valid_loss": "valid_loss", "valid_acc": "valid_accuracy"}
         losses = {name: float(row[key]) for key, name in names.items() if key in row}
-        self.history.append({"epoch": row["epoch"], **losses, "seconds": self.trained - self.began})
+        self.history.append({"epoch": row["epoch"], **losses, "seconds": self.seconds})
+        self.seconds = 0.0
         if self.on_epoch is not None:
             self.on_epoch(self.history[-1])

@@ -26,16 +26,19 @@ from qml import QuantumLayer
 
 Build = Callable[..., Any]
 
-_N_WATCHED = 1000
+#: Samples of the test part that are predicted after every epoch, to watch.
+N_WATCHED = 1000
 
 
-def attempt(unit: Unit, build: Build, dataset: Dataset, folder: Path) -> tuple[Unit, Record | Exception]:
+def attempt(
+    unit: Unit, build: Build, dataset: Dataset, folder: Path, checkpoint: Path | None = None
+) -> tuple[Unit, Record | Exception]:
     """Train one unit in whatever process this is; an error is returned, not raised, with its traceback as a note.
 
     (Of an error raised on a worker, joblib's Dask backend tells nobody.)
     """
     try:
-        return unit, train(unit, build, dataset, folder)
+        return unit, train(unit, build, dataset, folder, checkpoint)
     except Exception as error:
         error.add_note(f"{records.label(*unit.row)}, seed {unit.seed}:\n{traceback.format_exc()}")
         return unit, error
@@ -43,7 +46,7 @@ def attempt(unit: Unit, build: Build, dataset: Dataset, folder: Path) -> tuple[U
         progress.forget(folder, unit.key)
 
 
-def train(unit: Unit, build: Build, dataset: Dataset, folder: Path) -> Record:
+def train(unit: Unit, build: Build, dataset: Dataset, folder: Path, checkpoint: Path | None = None) -> Record:
     """Train the model of one unit on one thread and return its record.
 
     Parameters
@@ -56,6 +59,8 @@ def train(unit: Unit, build: Build, dataset: Dataset, folder: Path) -> Record:
         The data whose fingerprint the unit names.
     folder
         Where to tell the epoch.
+    checkpoint
+        A file to write checkpoints to and to go on from; none where its folder is out of reach.
 
     Returns
     -------
@@ -66,13 +71,18 @@ def train(unit: Unit, build: Build, dataset: Dataset, folder: Path) -> Record:
     ------
     FloatingPointError
         If the training loss is not finite.
+    CheckpointError
+        If the checkpoint is damaged.
     """
     parts = _scaled(split(dataset, unit.seed, unit.test_size, unit.n_train))
     make = partial(model, unit, build, dataset.n_features, dataset.n_classes)
     tell = progress.teller(folder, unit.key)
     tell(0)
     with training.one_thread():
-        outcome = _fit_sklearn(make, parts) if unit.variant == "baseline" else _fit_torch(unit, make, parts, tell)
+        if unit.variant == "baseline":
+            outcome = _fit_sklearn(make, parts)
+        else:
+            outcome = _fit_torch(unit, make, parts, tell, checkpoint)
     predictions = outcome.pop("predictions")
     return {
         "schema": records.SCHEMA,
@@ -124,8 +134,10 @@ def count_parameters(model: Any) -> dict[str, int]:
     return counts
 
 
-def _fit_torch(unit: Unit, make: Callable[[], nn.Module], parts: Split, tell: Callable[[int], None]) -> dict[str, Any]:
-    watched = np.random.default_rng(0).permutation(len(parts.y_test))[:_N_WATCHED]
+def _fit_torch(
+    unit: Unit, make: Callable[[], nn.Module], parts: Split, tell: Callable[[int], None], checkpoint: Path | None
+) -> dict[str, Any]:
+    watched = np.random.default_rng(0).permutation(len(parts.y_test))[:N_WATCHED]
     fitted = training.fit(
         make,
         parts.X,
@@ -137,6 +149,7 @@ def _fit_torch(unit: Unit, make: Callable[[], nn.Module], parts: Split, tell: Ca
         valid=(parts.X_test[watched], parts.y_test[watched]),
         on_epoch=lambda epoch: tell(int(epoch["epoch"])),
         name=f"{records.label(*unit.row)} (seed {unit.seed})",
+        checkpoint=checkpoint if checkpoint is not None and checkpoint.parent.is_dir() else None,
     )
     return {
         "parameters": count_parameters(fitted.net.module_),

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from backends import Backend, Statevector
 from backends.base import check_circuit
 from backends.gradients import deferred
+from backends.planning import Plan, layer_cost, plan
 from circuits import Circuit, Probabilities, z_each
 from circuits.observables import Readout, as_readout
 from qml.init import uniform_
@@ -150,6 +151,41 @@ class QuantumLayer(nn.Module):
             y = self.backend.expectation(self.circuit, x, used, self.observables)
         self.__dict__["last_stderr"] = getattr(self.backend, "last_stderr", None)  # past the search of nn.Module
         return y
+
+    def plan(
+        self,
+        batch_size: int,
+        steps: int = 1,
+        price_per_second: float | None = None,
+        input_gradients: bool = False,
+    ) -> Plan:
+        """Return what training on the layer's device costs; nothing is sent.
+
+        Parameters
+        ----------
+        batch_size : int
+            Samples of a step.
+        steps : int
+            Training steps; in eval mode, steps that only predict.
+        price_per_second : float, optional
+            Of QPU time, in any currency.
+        input_gradients : bool
+            Whether layers before this one are trained, which needs the gradient of the inputs too.
+
+        Returns
+        -------
+        Plan
+            ``print(layer.plan(32, steps=100))`` shows circuits, rows, shots, jobs, estimated QPU seconds and price.
+
+        Raises
+        ------
+        ValueError
+            If the backend costs nothing, or a number is not positive.
+        """
+        trained = self.training and self.weights.requires_grad
+        of_inputs = self.training and input_gradients
+        step = layer_cost(self.backend, self.circuit, self.observables, batch_size, of_inputs, trained)
+        return plan(self.backend, step, steps, price_per_second)
 
     def extra_repr(self) -> str:
         """Return what ``print(layer)`` shows."""

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 FLOORS = ["circuits", "backends", "qml", "hybrid"]
 VENDORS = {"pennylane", "qiskit", "qiskit_aer", "qiskit_ibm_runtime"}
-BRIDGES = re.compile(r"backends/((pennylane|qiskit)_\w+|aer|ibm)\.py")
+BRIDGES = re.compile(r"backends/((pennylane|qiskit|ibm|aer)_\w+|aer|noise|ibm)\.py")
 LINT_IMPORTS = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
 
@@ -147,6 +147,8 @@ sys.meta_path.insert(0, NotInstalled)
         ("from_qiskit", "qiskit"),
         ("to_qiskit", "qiskit"),
         ("QiskitEstimator", "qiskit"),
+        ("Aer", "aer"),
+        ("IBM", "ibm"),
     ],
 )
 def test_missing_library_is_reported_with_its_extra(name, extra):

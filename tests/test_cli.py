@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from backends.jobs import Failed
 from hybrid import __main__ as entry
-from hybrid import baselines, models
+from hybrid import baselines, models, records
 from hybrid.cli import main
-from hybrid.compare import compare
+from hybrid.compare import compare, plan
 from hybrid.data import load
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -292,7 +293,31 @@ def test_wrong_input_is_one_line_and_exit_code_2(arguments, message, tmp_path, r
 
 
 def test_a_wrong_command_is_one_line_that_names_the_commands(run):
-    assert run("train") == (2, "", "qml: No such command 'train'. Expected one of compare, models, data.\n")
+    assert run("train") == (
+        2,
+        "",
+        "qml: No such command 'train'. Expected one of compare, models, data, backends, plan, jobs.\n",
+    )
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_damaged_checkpoint_is_one_line(tmp_path, run, jobs):
+    out = tmp_path / "out"
+    settings = {"seeds": 1, "epochs": 2, "lr": 0.01, "batch_size": 32, "test_size": 0.2, "n_train": None}
+    unit = plan(load("iris"), ["reuploading"], **settings, backend="statevector", out=out).units[0]
+    records.checkpoint(out, unit).write_text("damaged")
+    code, _, err = run("compare", "iris", *ONE_MODEL[:-1], jobs, "--out", str(out))
+    message = rf"qml: got the checkpoint {records.checkpoint(out, unit)}, which cannot be read \(.*\), expected .*"
+    assert code == 1 and re.fullmatch(message, err.splitlines()[-1])
+
+
+def test_a_job_that_failed_is_one_line(tmp_path, run):
+    def fail(*_):
+        raise Failed("job d1 failed: the device was recalibrated")
+
+    run.setattr("hybrid.compare.run", fail)
+    found = run("compare", "iris", *ONE_MODEL, "--out", str(tmp_path / "out"))
+    assert found == (1, "", "qml: job d1 failed: the device was recalibrated\n")
 
 
 def test_wrong_input_in_a_process_of_its_own(tmp_path):

@@ -16,9 +16,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from backends import Statevector
+from backends import Statevector, get
+from hybrid import checkpoints, progress, records, training, units
 from hybrid import compare as comparing
-from hybrid import progress, records, training, units
 from hybrid.compare import CONTROLS, compare, resolve
 from hybrid.data import Dataset, load, split
 from hybrid.models import reuploading
@@ -28,6 +28,15 @@ from qml import QuantumLayer
 IRIS = load("iris")
 TOY = {"toy": toy_model.build}
 QUICK = {"seeds": 2, "epochs": 1, "jobs": 1, "show": False}
+PLAN = {
+    "seeds": 1,
+    "epochs": 1,
+    "lr": 0.1,
+    "batch_size": 8,
+    "test_size": 0.2,
+    "n_train": None,
+    "backend": "statevector",
+}
 ROWS = [("toy", variant) for variant in ("hybrid", *CONTROLS, "mlp")] + [("logistic_regression", "baseline")]
 
 
@@ -93,6 +102,18 @@ def test_the_controls_are_asked_for_by_name():
     for variant in ("hybrid", *CONTROLS):
         units.model(Unit("m", variant, **fields), build, 4, 3)
     assert asked == [(4, 3, control, "Statevector") for control in (None, *CONTROLS)]
+
+
+def test_a_comparison_on_aer_by_name(tmp_path, monkeypatch):
+    """With shots and noise; the seed in the name makes it the same again."""
+    pytest.importorskip("qiskit_aer")
+    name, made = "aer:shots=20,noise=depolarizing:0.01+readout:0.02,seed=3", []
+    monkeypatch.setattr(units.backends, "get", lambda spec: made.append(get(spec)) or made[-1])
+    first, again = (
+        compare(IRIS, TOY, out=tmp_path / out, backend=name, n_train=12, **QUICK | {"seeds": 1}) for out in "ab"
+    )
+    assert {repr(backend) for backend in made} == {repr(get(name))}
+    assert [record["predictions"] for record in first.records] == [record["predictions"] for record in again.records]
 
 
 def test_a_record_is_what_independent_training_gives(finished):
@@ -205,6 +226,40 @@ def test_an_interrupt_keeps_what_is_finished(tmp_path, monkeypatch, finished):
     assert len(content(tmp_path)) == 4
     monkeypatch.setattr(units, "train", train)
     assert results(compare(IRIS, TOY, out=tmp_path, **QUICK)) == results(finished[1])
+
+
+def test_a_comparison_goes_on_inside_of_a_training(tmp_path, monkeypatch):
+    """It is stopped in the second epoch of one unit; the checkpoint lies beside the records until there is one."""
+    settings = {"seeds": 1, "epochs": 3, "jobs": 1, "show": False}
+    expected = results(compare(IRIS, TOY, out=tmp_path / "calm", **settings))
+    monkeypatch.setattr(checkpoints, "PAUSE", 0.0)
+    told, stop = [], [True]
+
+    def teller(folder, key):
+        def tell(epoch):
+            told.append((key, epoch))
+            if epoch == 3 and stop:
+                stop.clear()
+                raise RuntimeError("stopped")
+
+        return tell
+
+    monkeypatch.setattr(progress, "teller", teller)
+    with pytest.raises(RuntimeError, match="stopped"):
+        compare(IRIS, TOY, out=tmp_path / "out", **settings)
+    left = [file for file in (tmp_path / "out" / "units").iterdir() if file.suffix == ".checkpoint"]
+    assert len(left) == 1 and left[0].stem == told[-1][0]
+    told.clear()
+    found = compare(IRIS, TOY, out=tmp_path / "out", **settings)
+    assert [epoch for key, epoch in told if key == left[0].stem] == [0, 3], "two epochs are not trained again"
+    assert results(found) == expected
+    assert {file.suffix for file in (tmp_path / "out" / "units").iterdir()} == {".json"}
+
+
+def test_a_worker_that_cannot_reach_the_folder_trains_without_a_checkpoint(tmp_path):
+    plan = comparing.plan(IRIS, TOY, out=tmp_path, **PLAN)
+    _, record = units.attempt(plan.units[0], toy_model.build, IRIS, tmp_path, tmp_path / "elsewhere" / "checkpoint")
+    assert record["test_accuracy"] >= 0
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,9 @@ FRESH = itertools.count()
 COSINE = Circuit(1, [RX(x[0], 0)], n_inputs=1)
 
 
-def bridge(name, library, *arguments):
+def bridge(name, library, *arguments, **options):
     pytest.importorskip(library)
-    return getattr(backends, name)(*arguments)
+    return getattr(backends, name)(*arguments, **options)
 
 
 MAKE = {
@@ -38,12 +38,33 @@ MAKE = {
     "default.qubit": lambda: bridge("PennyLane", "pennylane", "default.qubit"),
     "lightning.qubit": lambda: bridge("PennyLane", "pennylane_lightning", "lightning.qubit"),
     "qiskit": lambda: bridge("QiskitEstimator", "qiskit"),
+    "aer": lambda: bridge("Aer", "qiskit_aer"),
+    # Every step of a noisy simulation, with noise too small to be seen: so the exact values are those of the oracle.
+    "aer noisy": lambda: bridge("Aer", "qiskit_aer", "automatic", None, {"depolarizing": 1e-13, "readout": 1e-13}),
+}
+
+# Backends that draw shots; without noise that could be seen, so the exact values are near.
+SHOTS, SEED = 400, 3
+SAMPLED = {
+    "aer": lambda: bridge("Aer", "qiskit_aer", "automatic", SHOTS, None, SEED),
+    "aer noisy": lambda: bridge("Aer", "qiskit_aer", "automatic", SHOTS, {"depolarizing": 1e-13, "readout": 0}, SEED),
+    "default.qubit": lambda: bridge("PennyLane", "pennylane", "default.qubit", SHOTS, None, SEED),
+    "lightning.qubit": lambda: bridge("PennyLane", "pennylane_lightning", "lightning.qubit", SHOTS, None, SEED),
+    "ibm": lambda: bridge("IBM", "qiskit_ibm_runtime", "manila", SHOTS, seed=SEED),
 }
 
 
 @pytest.fixture(params=MAKE)
 def backend(request):
     return MAKE[request.param]()
+
+
+@pytest.fixture(params=SAMPLED)
+def sampled(request, tmp_path, monkeypatch):
+    """A layer on a backend that draws shots, made anew: its first call is the first of the run."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    torch.manual_seed(0)
+    return QuantumLayer(CIRCUIT, READOUT, SAMPLED[request.param](), dtype=torch.float64)
 
 
 @pytest.fixture
@@ -72,8 +93,10 @@ def reloaded(module):
 @pytest.fixture
 def rows(backend, monkeypatch):
     """Rows of every evaluation, as they come; None for a backend that does not evaluate row by row."""
-    if not isinstance(backend, EvaluatingBackend):
-        return None
+    return counting(backend, monkeypatch) if isinstance(backend, EvaluatingBackend) else None
+
+
+def counting(backend, monkeypatch):
     calls, evaluate = [], backend.evaluate
 
     def counted(circuit, angles, observables):
@@ -400,7 +423,9 @@ def test_devices(layer):
 def test_too_many_qubits(backend):
     most = backend.capabilities.max_qubits
     circuit = Circuit(most + 1, [RZ(0.1, most)])
-    text = f"got a circuit of {most + 1} qubits, expected at most {most} on {type(backend).__name__}: use fewer qubits"
+    text = (
+        f"got a circuit of {most + 1} qubits, expected at most {most} on {type(backend).__name__}.*: use fewer qubits"
+    )
     with pytest.raises(ValueError, match=text):
         QuantumLayer(circuit, "Z0", backend)
 
@@ -416,3 +441,138 @@ def test_capabilities(backend):
     assert isinstance(backend, Backend) and hash(capabilities) == hash(backend.capabilities)
     assert capabilities.exact and "cpu" in capabilities.devices and capabilities.max_qubits >= 6
     assert capabilities.gradient in ("adjoint", "backprop", "parameter-shift")
+
+
+# With shots: the same contracts, as far as samples can keep them.
+
+
+@pytest.mark.parametrize("batch", [(), (1,), (5,), (0,), (2, 3), (2, 0, 3)], ids=str)
+def test_shots_any_leading_dimensions(sampled, batch):
+    found = sampled(features(*batch))
+    assert found.shape == (*batch, 3) and found.dtype == torch.float64
+    if found.numel():
+        assert sampled.last_stderr.shape == (*batch, 3)
+        far = (found.detach().numpy() - wanted(features(*batch), sampled.weights)) / sampled.last_stderr.numpy()
+        assert 0 < abs(far).max() < 5
+
+
+def test_shots_probabilities(sampled):
+    layer = QuantumLayer(CIRCUIT, Probabilities((1, 0)), sampled.backend, dtype=torch.float64)
+    found = layer(features(3))
+    each = [dense.probabilities(CIRCUIT, row, layer.weights.detach(), (1, 0)) for row in features(3).numpy()]
+    assert close(found.sum(-1), torch.ones(3), 1e-12)
+    assert (abs(found.detach() - torch.tensor(np.array(each))) < 5 * layer.last_stderr + 1e-9).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_shots_the_dtype_that_goes_in_comes_out(sampled, dtype):
+    layer, samples = sampled.to(dtype), features(3, dtype=dtype).requires_grad_()
+    found = layer(samples)
+    found.sum().backward()
+    assert found.dtype == samples.grad.dtype == layer.weights.grad.dtype == layer.last_stderr.dtype == dtype
+
+
+def test_shots_a_run_of_one_seed_is_always_the_same(sampled):
+    """Readouts, standard errors and gradients, call by call; no two calls are alike; a copy starts anew."""
+
+    def steps(layer):
+        for _ in range(2):
+            layer.zero_grad()
+            found = layer(features(3))
+            found.sum().backward()
+            yield from (found.detach(), layer.last_stderr, layer.weights.grad)
+
+    copied = [copy.deepcopy(sampled), pickle.loads(pickle.dumps(sampled)), reloaded(sampled)]
+    first = list(steps(sampled))
+    late = copy.deepcopy(sampled)
+    for layer in (*copied, late):
+        assert all(torch.equal(a, b) for a, b in zip(first, steps(layer), strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(first[:3], first[3:], strict=True))
+
+
+def test_shots_checkpoints(sampled):
+    buffer = io.BytesIO()
+    torch.save(sampled.state_dict(), buffer)
+    exact = QuantumLayer(CIRCUIT, READOUT, dtype=torch.float64)
+    exact.load_state_dict(torch.load(io.BytesIO(buffer.getvalue()), weights_only=True))
+    assert torch.equal(exact.weights, sampled.weights)
+
+
+def test_shots_no_grad_and_eval_evaluate_once(sampled, monkeypatch):
+    rows = counting(sampled.backend, monkeypatch)
+    with torch.no_grad():
+        assert not sampled(features(3).requires_grad_()).requires_grad
+    sampled.eval()(features(3))
+    assert rows == [3, 3]
+
+
+def test_shots_are_drawn_only_for_what_is_trained(sampled, monkeypatch):
+    rows = counting(sampled.backend, monkeypatch)
+    sampled(features(2).requires_grad_()).sum().backward()
+    sampled(features(2)).sum().backward()
+    sampled.requires_grad_(False)(features(2).requires_grad_()).sum().backward()
+    apart = [2, 2 * 10, 2, 2 * 8, 2, 2 * 4]  # RX, RY of a product, RY, CRY: two, two, two and four shifts
+    assert rows == (
+        [a + b for a, b in zip(apart[::2], apart[1::2], strict=True)] if sampled.backend.together else apart
+    )
+
+
+def test_shots_two_backward_passes_through_one_graph_agree(sampled):
+    samples = features(3).requires_grad_()
+    value = sampled(samples).square().sum()
+    first, second = (torch.autograd.grad(value, (samples, sampled.weights), retain_graph=True) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_shots_gradients_scatter_about_the_exact_ones(sampled):
+    exact = QuantumLayer(CIRCUIT, READOUT, dtype=torch.float64)
+    exact.load_state_dict(sampled.state_dict())
+    grads = []
+    for layer in (sampled, exact):
+        samples = features(20).requires_grad_()
+        layer(samples).sum().backward()
+        grads.append(torch.cat([samples.grad.flatten(), layer.weights.grad / 20**0.5]))
+    off = (grads[0] - grads[1]) * SHOTS**0.5  # about one for every readout and shift
+    assert 1 < off.std() < 4 and abs(off.mean()) < 2
+
+
+@pytest.mark.parametrize("gradient", [backends.ParameterShift(), backends.Spsa(0.3, 4, seed=0)], ids=lambda g: g.name)
+def test_shots_train_with_layers_before(sampled, gradient):
+    """Only the layer before and the circuit can learn here, so the loss falls by gradients from shots."""
+    if gradient.name == "spsa" and sampled.backend.together:
+        pytest.skip("one training on a fake device is enough: it is slow")
+    sampled.backend.gradient = gradient
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(4, 2), QuantumLayer(CIRCUIT, "Z0", sampled.backend)).double()
+    samples = torch.randn(8, 4).double()
+    targets = samples[:, 0].sign()
+    optimizer, losses = torch.optim.Adam(model.parameters(), 0.2), []
+    for _ in range(20):
+        optimizer.zero_grad()
+        loss = nn.functional.mse_loss(model(samples)[:, 0], targets)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert sum(losses[-3:]) < 0.6 * sum(losses[:3])
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded, use of fork:DeprecationWarning")
+def test_shots_forked_workers_do_not_hang(sampled):
+    sampled(features(4))
+    loader = DataLoader(Readouts(sampled), batch_size=2, num_workers=2, multiprocessing_context="fork", timeout=600)
+    assert torch.cat(list(loader)).shape == (4, 3)
+
+
+def test_shots_are_not_drawn_for_what_is_wrong(sampled, monkeypatch):
+    rows = counting(sampled.backend, monkeypatch)
+    samples = features(3)
+    samples[1, 0] = float("nan")
+    for wrong in (samples, torch.zeros(4, 3).double(), torch.zeros(4, 2)):
+        with pytest.raises((ValueError, TypeError)):
+            sampled(wrong)
+    assert rows == []
+
+
+def test_shots_capabilities(sampled):
+    capabilities = sampled.backend.capabilities
+    assert not capabilities.exact and capabilities.gradient == "parameter-shift" and "cpu" in capabilities.devices

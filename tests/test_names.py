@@ -53,6 +53,15 @@ def test_options_it_does_not_take(options):
         backends.get(f"statevector:{options}")
 
 
+def test_parts_of_a_value_are_not_options():
+    text = (
+        r"got 'readout:0.1' after an option with a name in 'noise=depolarizing:0.1,readout:0.1', expected key=value: "
+        r"where it belongs to the value before, join them by '\+'"
+    )
+    with pytest.raises(ValueError, match=text):
+        backends.get("statevector:noise=depolarizing:0.1,readout:0.1")
+
+
 def test_wrong_value_of_an_option():
     with pytest.raises(ValueError, match="got gradient='shift', expected 'adjoint' or 'backprop'"):
         backends.get("statevector:gradient=shift")

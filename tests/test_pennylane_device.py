@@ -155,16 +155,46 @@ def test_diff_methods():
 # Shots
 
 
-@pytest.mark.parametrize("device", ["default.qubit", "default.mixed", "lightning.qubit"])
-@pytest.mark.parametrize("readout", ["one", "probabilities"])
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("readout", READOUTS)
 def test_shots_scatter_about_the_exact_value(device, readout):
-    """Within five standard errors, and not exact."""
-    shots, (x, w) = 4000, sample(CIRCUIT, 3)
-    values = PennyLane(device, shots=shots, seed=1).expectation(CIRCUIT, x, w, READOUTS[readout]).numpy()
+    """Within five standard errors, and not exact; a batch, one row, one sample without a batch."""
+    shots, (x, w), backend = 4000, sample(CIRCUIT, 3), PennyLane(device, shots=4000, seed=1)
     exact = oracle(CIRCUIT, x, w.numpy(), READOUTS[readout])
-    variance = exact * (1 - exact) if readout == "probabilities" else 1 - exact**2
-    assert (abs(values - exact) < 5 * np.sqrt(variance / shots) + 1e-9).all()
-    assert not np.allclose(values, exact, atol=1e-8)
+    for rows in (slice(None), slice(1), 0):
+        values = backend.expectation(CIRCUIT, x[rows], w, READOUTS[readout]).numpy()
+        stderr = backend.last_stderr.numpy()
+        assert values.shape == stderr.shape == exact[rows].shape
+        assert (abs(values - exact[rows]) < 5 * stderr + 1e-9).all() and not np.allclose(values, exact[rows], atol=1e-8)
+        if readout != "sums":
+            variance = exact * (1 - exact) if readout == "probabilities" else 1 - exact**2
+            assert np.allclose(stderr, np.sqrt(variance / shots)[rows], rtol=0.2)
+
+
+def test_words_that_agree_share_their_shots():
+    """The parity of two qubits is the product of their signs in every shot, so one shot tells."""
+    x, w = sample(CIRCUIT, 20)
+    read = (pauli("Z0"), pauli("Z1"), pauli("Z0 Z1"))
+    values = PennyLane("default.qubit", shots=1, seed=1).expectation(CIRCUIT, x, w, read)
+    assert torch.equal(values[:, 0] * values[:, 1], values[:, 2]) and len(values.unique()) == 2
+
+
+def test_standard_errors_of_sums_on_a_device():
+    """The deviations of many calls are as wide as the standard errors say, for correlated terms."""
+    bell = Circuit(2, [RY(X[0], 0), CX(0, 1)], 1)
+    read = (pauli("Z0") + pauli("Z1"), pauli("Z0") - pauli("Z1"), pauli("X0 X1") + 0.5 * pauli("Z1"))
+    x = torch.full((2000, 1), 1.1, dtype=torch.float64)
+    backend = PennyLane(shots=200, seed=3)
+    values = backend.expectation(bell, x, x.new_zeros(0), read).numpy()
+    stderr, exact = backend.last_stderr.numpy(), oracle(bell, x[:1], (), read)
+    assert np.allclose(((values - exact)[:, [0, 2]] ** 2).mean(0) / (stderr[:, [0, 2]] ** 2).mean(0), 1, atol=0.1)
+    assert not stderr[:, 1].any() and not (values - exact)[:, 1].any()
+
+
+def test_exact_values_have_no_standard_error():
+    backend, (x, w) = PennyLane(), sample(CIRCUIT, 2)
+    backend.expectation(CIRCUIT, x, w, READ)
+    assert backend.last_stderr is None
 
 
 @pytest.mark.parametrize("device", ["default.qubit", "default.mixed", "lightning.qubit"])

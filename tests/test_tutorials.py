@@ -9,7 +9,7 @@ import pytest
 
 nbformat = pytest.importorskip("nbformat")
 nbclient = pytest.importorskip("nbclient")
-for library in ("ipykernel", "pennylane", "qiskit"):
+for library in ("ipykernel", "pennylane", "qiskit_aer", "qiskit_ibm_runtime"):
     pytest.importorskip(library)
 
 FOLDER = Path(__file__).parent.parent / "tutorials"
@@ -31,6 +31,17 @@ SHRUNK = {
         "seeds=3, epochs=40": "seeds=2, epochs=1, jobs=1",
         '"--epochs", "40"': '"--epochs", "1", "--seeds", "2", "--jobs", "1"',
         "for seed in range(3)": "for seed in range(1)",
+    },
+    "4_aer_noise_and_shots": {
+        "n_repeats = 100": "n_repeats = 3",
+        "n_steps = 30": "n_steps = 2",
+        "sweep[::3]": "sweep[::30]",
+    },
+    "5_ibm_hardware": {
+        "shots = 512": "shots = 32",
+        "shots=512": "shots=32",
+        "budget_seconds=60": "budget_seconds=4",
+        "n_steps = 8": "n_steps = 4",
     },
 }
 
