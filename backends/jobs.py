@@ -260,12 +260,17 @@ class _Run:
     def result(self) -> Result:
         found = self.store.result(self.key)
         if found is None:
-            try:
-                found = self.fetched(self.submitted())
-            except Gone:
-                found = self.fetched(self.submitted())
+            found = self.submitted_and_fetched()
         self.tell("done")
         return found
+
+    def submitted_and_fetched(self) -> Result:
+        try:
+            return self.fetched(self.submitted())
+        except Gone:
+            return self.fetched(self.submitted())
+        finally:
+            self.owner.end()
 
     @cached_property
     def client(self) -> Client:

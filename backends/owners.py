@@ -12,6 +12,9 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
+#: Calls of this process that have not ended.
+_going_on: set[str] = set()
+
 
 @dataclass(frozen=True)
 class Owner:
@@ -35,8 +38,14 @@ class Owner:
 
     @classmethod
     def here(cls) -> Owner:
-        """Return a new call of this process."""
-        return cls(_machine(), os.getpid(), _started(os.getpid()), uuid.uuid4().hex)
+        """Return a new call of this process, which goes on until :meth:`end`."""
+        owner = cls(_machine(), os.getpid(), _started(os.getpid()), uuid.uuid4().hex)
+        _going_on.add(owner.call)
+        return owner
+
+    def end(self) -> None:
+        """End the call."""
+        _going_on.discard(self.call)
 
     @classmethod
     def from_json(cls, text: str) -> Owner:
@@ -54,8 +63,9 @@ class Owner:
 
     @property
     def has_ended(self) -> bool:
-        """Whether its process has ended, of a call that :attr:`is_here`."""
-        return _started(self.pid) != self.started
+        """Whether it, or its process, has ended, of a call that :attr:`is_here`."""
+        mine = self.pid == os.getpid()
+        return _started(self.pid) != self.started or (mine and self.call not in _going_on)
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.machine.split()[0]}"

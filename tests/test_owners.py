@@ -44,6 +44,13 @@ def test_calls_of_one_process_are_told_from_each_other():
     assert one != other and (one.machine, one.pid, one.started) == (other.machine, other.pid, other.started)
 
 
+def test_a_call_ends_before_its_process():
+    one, other = Owner.here(), Owner.here()
+    one.end()
+    assert one.has_ended and not other.has_ended
+    assert Owner.from_json(one.to_json()).has_ended and not Owner.from_json(other.to_json()).has_ended
+
+
 def test_a_process_on_another_machine_is_not_here():
     assert not replace(Owner.here(), machine="elsewhere").is_here
     assert len(Owner.here().machine.split()) == 3 or sys.platform != "linux", "name, boot and space of process numbers"
