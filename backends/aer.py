@@ -49,8 +49,9 @@ class Aer(EvaluatingBackend):
     shots : int, optional
         For each row and each basis; exact if not given. Words that agree letter by letter share one basis.
     noise : NoiseModel, str or dict, optional
-        A noise model of Aer; a device, ``"manila"``, whose qubits and couplings circuits are then fitted to; or
-        ``{"depolarizing": 0.01, "readout": 0.02}``, in short ``"depolarizing:0.01+readout:0.02"``.
+        A noise model of Aer, qubit by qubit as it is; a device, ``"manila"``, whose qubits and couplings circuits are
+        then fitted to; or ``{"depolarizing": 0.01, "readout": 0.02}``, in short ``"depolarizing:0.01+readout:0.02"``.
+        See :func:`backends.noise.as_noise`.
     seed : int, optional
         Of the run: two backends with one seed give the same numbers, call by call. Copies start anew.
     diff_method : {"parameter-shift", "best", "finite-diff", "spsa"} or Gradient, optional

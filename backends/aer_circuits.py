@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from qiskit import ClassicalRegister, QuantumCircuit, transpile
 from qiskit.circuit import Parameter
+from qiskit.transpiler.exceptions import TranspilerError
 from qiskit_aer.noise import NoiseModel
 
 from backends.noise import Noise
@@ -148,10 +149,20 @@ def _translated(circuit: QuantumCircuit, noise: Noise | None) -> QuantumCircuit:
     if noise is None:
         found = circuit.decompose(list(DEFINED))
     elif noise.device is None:
-        found = transpile(circuit, basis_gates=list(noise.gates), optimization_level=0)
+        found = _in_gates(circuit, noise.gates)
     else:
         found = transpile(circuit, noise.device, optimization_level=1, seed_transpiler=_SEED_OF_ROUTING)
     return _without_phase(found)
+
+
+def _in_gates(circuit: QuantumCircuit, gates: tuple[str, ...]) -> QuantumCircuit:
+    try:
+        return transpile(circuit, basis_gates=list(gates), optimization_level=0)
+    except TranspilerError as error:
+        raise ValueError(
+            f"got a noise model of the gates {', '.join(gates)}, expected some that all others can be made of: "
+            "NoiseModel(basis_gates=['rz', 'sx', 'cx'])"
+        ) from error
 
 
 def _without_phase(circuit: QuantumCircuit) -> QuantumCircuit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import numbers
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -138,6 +139,8 @@ def _specified(parts: tuple[tuple[Any, Any], ...]) -> Noise:
     for name, value in parts:
         _check_part(name, value)
     rates, gates = dict(parts), (*GATES[1], *GATES[2])
+    if len(rates) < len(parts):
+        raise ValueError(f"got {', '.join(name for name, _ in parts)} in the noise, expected each once")
     model = NoiseModel(list(gates))
     if rates.get("depolarizing"):
         for n_qubits in (1, 2):
@@ -153,7 +156,7 @@ def _check_part(name: Any, value: Any) -> None:
         near = difflib.get_close_matches(str(name), KINDS, 1)
         hint = f": did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"got {name!r} in the noise, expected {' or '.join(map(repr, KINDS))}{hint}")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= float(value) <= 1:
         raise ValueError(f"got {name}={value!r} in the noise, expected a probability: a number from 0 to 1")
 
 
@@ -171,10 +174,9 @@ def _checked(noise: Noise) -> Noise:
 
 
 def _only_qubit(error: dict[str, Any]) -> int | None:
-    places = [qubits for qubits in error.get("gate_qubits", [[None]])]
-    if len(places[0]) > 1:
+    places = tuple(error.get("gate_qubits", [[None]])[0])
+    if len(places) > 1:
         raise ValueError(
-            f"got a noise model with a readout error of the qubits {tuple(places[0])} together, expected errors of one "
-            "qubit each"
+            f"got a noise model with a readout error of the qubits {places} together, expected errors of one qubit each"
         )
-    return places[0][0]
+    return places[0]

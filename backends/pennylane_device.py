@@ -25,6 +25,9 @@ from circuits.observables import Readout, Word
 #: Numbers of a batch of states that are simulated together: 4 MiB at 16 bytes each, fastest where they stay in cache.
 NUMBERS_AT_ONCE = 2**18
 
+#: Bits of samples that are held at once: 256 MiB as PennyLane has them.
+BITS_AT_ONCE = 2**25
+
 _IMPORTED_IN = os.getpid()
 
 _TURN = threading.Lock()  # a device that was given serves one thread at a time: devices keep their state in themselves
@@ -88,6 +91,14 @@ class PennyLane(EvaluatingBackend):
             return torch.from_numpy(values)
 
     def _sampled(self, circuit: Circuit, angles: np.ndarray, readout: Readout, shots: int) -> tuple[np.ndarray, ...]:
+        """Return values and standard errors, piece by piece where the samples of all rows would be many."""
+        size = max(1, BITS_AT_ONCE // (shots * circuit.n_qubits))
+        pieces = [
+            self._piece(circuit, rows, readout, shots) for rows in np.split(angles, range(size, len(angles), size))
+        ]
+        return tuple(map(np.concatenate, zip(*pieces, strict=True)))
+
+    def _piece(self, circuit: Circuit, angles: np.ndarray, readout: Readout, shots: int) -> tuple[np.ndarray, ...]:
         """Return values and standard errors, from the same shots for all words that agree."""
         ends = [(_turns(basis), [qp.sample(wires=[qubit for qubit, _ in basis])]) for basis in bases(readout)]
         found = self._execute(circuit, angles, ends, _bits)

@@ -3,6 +3,7 @@
 import copy
 import itertools
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import dense
@@ -288,6 +289,15 @@ def test_parallel_experiments_are_the_threads_of_this_process(runs):
         torch.set_num_threads(before)
     assert [run.max_parallel_experiments for run in runs] == [1, 2]
     assert torch.equal(*results)
+
+
+def test_threads_do_not_meet():
+    calls = [sample(3, seed) for seed in range(12)]
+    for backend in (Aer(), Aer(noise="depolarizing:0.1")):
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(lambda call, b=backend: b.expectation(CIRCUIT, *call, READ), calls))
+        for values, call in zip(found, calls, strict=True):
+            assert close(values, backend.expectation(CIRCUIT, *call, READ), 1e-12)
 
 
 @pytest.mark.parametrize(

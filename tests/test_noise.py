@@ -236,6 +236,7 @@ def test_controlled_rotations_are_made_of_gates_with_noise():
         ({"readout": float("nan")}, r"got readout=nan in the noise, expected a probability"),
         ({"readout": True}, r"got readout=True in the noise, expected a probability"),
         ({3: 0.1}, r"got 3 in the noise, expected"),
+        ("readout:0.1+readout:0.2", r"got readout, readout in the noise, expected each once"),
     ],
 )
 def test_errors_of_probabilities(noise, text):
@@ -283,6 +284,12 @@ def test_errors_that_circuits_would_never_meet_are_refused(name):
     model.add_all_qubit_quantum_error(depolarizing_error(0.1, n_qubits), [name])
     with pytest.raises(ValueError, match=f"got a noise model with a quantum error of '{name}', expected errors of id"):
         as_noise(model)
+
+
+def test_error_of_gates_that_are_too_few():
+    text = r"got a noise model of the gates rx, expected some that all others can be made of: NoiseModel\(basis"
+    with pytest.raises(ValueError, match=text):
+        Aer(noise=NoiseModel(["rx"])).expectation(CIRCUIT, *sample(1), READ)
 
 
 def test_errors_that_join_readouts_are_refused():

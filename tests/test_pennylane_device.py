@@ -179,6 +179,18 @@ def test_words_that_agree_share_their_shots():
     assert torch.equal(values[:, 0] * values[:, 1], values[:, 2]) and len(values.unique()) == 2
 
 
+@pytest.mark.parametrize("device", ["default.qubit", "lightning.qubit"])
+def test_samples_are_taken_in_pieces_where_they_would_be_many(device, monkeypatch):
+    """Pieces of the batch have shots of their own."""
+    monkeypatch.setattr(module, "BITS_AT_ONCE", 400 * 3 * 2)
+    x, w = sample(CIRCUIT, 7)
+    backend = PennyLane(device, shots=400, seed=1)
+    values = backend.expectation(CIRCUIT, x, w, READ).numpy()
+    assert (abs(values - oracle(CIRCUIT, x, w.numpy(), READ)) < 5 * backend.last_stderr.numpy() + 1e-9).all()
+    equal = backend.expectation(CIRCUIT, x[:1].expand(7, 3), w, READ)
+    assert len(equal[:, 1].unique()) > 4
+
+
 def test_standard_errors_of_sums_on_a_device():
     """The deviations of many calls are as wide as the standard errors say, for correlated terms."""
     bell = Circuit(2, [RY(X[0], 0), CX(0, 1)], 1)
