@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import QUICK
 
 from backends.shots import Seeds, bases, checked_shots, drawn, estimate, expected, taken, words
 from circuits import Observable, Probabilities, pauli, z_each
@@ -46,6 +47,7 @@ def test_probabilities_are_read_in_the_order_asked_for():
 letters = st.dictionaries(st.integers(0, 4), st.sampled_from("XYZ"), max_size=4)
 
 
+@QUICK
 @given(st.lists(letters, min_size=1, max_size=12))
 def test_every_word_is_in_a_basis(found):
     readout = tuple(pauli(" ".join(f"{letter}{q}" for q, letter in sorted(word.items()))) for word in found)
