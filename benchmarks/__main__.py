@@ -48,6 +48,5 @@ def main() -> None:
         print(import_module(f"benchmarks.{what}").run(argparse.Namespace(**vars(options) | {"seconds": seconds})))
 
 
-
 if __name__ == "__main__":
     main()

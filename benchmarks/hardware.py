@@ -29,7 +29,9 @@ TOLERANCE = 1.5  # standard errors, root mean square over all entries
 NOTES = f"""\
 One training step, forward and backward with gradients of the weights, with {SHOTS} shots, of a circuit of \
 {COUNTED.n_qubits} qubits and {COUNTED.n_weights} weights that reads Z of every qubit. On each machine ours and a peer \
-that submits its own way (`benchmarks/adapters/hardware_*`) run the same circuit, transpiled in the same way.
+that submits its own way (`benchmarks/adapters/hardware_*`) run the same circuit, transpiled in the same way. Aer runs \
+circuits on all cores for both; the fake device runs one after the other for the peer, as it comes, and on all cores \
+for ours.
 
 - circuits: what the simulator runs, each row of parameters once in each basis of measurement
 - PUBs: pieces that are handed in, each a circuit with its rows of parameters: PUBs of an estimator, circuits of a run \

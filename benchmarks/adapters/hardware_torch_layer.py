@@ -6,7 +6,6 @@ from functools import cache
 
 import numpy as np
 import pennylane as qp
-import torch
 from pennylane_lightning.lightning_qubit import LightningQubit
 
 from benchmarks.adapters._hardware import SEED, SHOTS, Step, counts, differentiated, executed, watch
