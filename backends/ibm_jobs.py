@@ -10,12 +10,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+import torch
 from qiskit.providers import BackendV2
 from qiskit.quantum_info import SparsePauliOp
+from qiskit_aer import AerSimulator
 from qiskit_ibm_runtime import Batch, Session
+from qiskit_ibm_runtime.fake_provider.fake_backend import FakeBackendV2
 
 from backends.ibm_devices import is_real
 from backends.ibm_estimators import Options, estimator
@@ -180,8 +184,17 @@ class Part:
 
     def measure(self) -> Result:
         """Return the result of a fake device, simulated here and now."""
-        data = self.submit(self.device, []).result()[0].data
+        alone = self.step.options.generation(self.device) == "client"
+        data = self.submit(simulator(self.device) if alone else self.device, []).result()[0].data
         return Result(np.asarray(data.evs, float), np.asarray(data.stds, float), None)
+
+
+@lru_cache(maxsize=8)
+def simulator(device: BackendV2) -> BackendV2:
+    """Return what simulates a fake device, on all cores: as it comes, it runs one circuit after the other."""
+    if not isinstance(device, FakeBackendV2):
+        return device
+    return AerSimulator.from_backend(device, max_parallel_experiments=torch.get_num_threads())
 
 
 class Local:

@@ -80,6 +80,15 @@ PEERS = (
     Contestant("pyqtorch", "pyqtorch", "pyqtorch", "pyqtorch", largest=2**18),
 )
 
+_LAYER = Contestant("QuantumLayer", "hardware_quantum_layer", "hybridqml")
+_CONNECTOR = Contestant("TorchConnector", "hardware_torch_connector", "qiskit-machine-learning", "qiskit")
+#: Machine -> who is measured on it, ours first.
+HARDWARE = {
+    "aer": (_LAYER, _CONNECTOR),
+    "fake": (_LAYER, _CONNECTOR),
+    "lightning": (_LAYER, Contestant("TorchLayer", "hardware_torch_layer", "pennylane")),
+}
+
 
 class WorkerError(Exception):
     """A contestant could not do what it was asked to."""

@@ -23,8 +23,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
-def environment() -> dict[str, str]:
-    """Return what the figures depend on."""
+def environment(*packages: str) -> dict[str, str]:
+    """Return what the figures depend on, with the versions of further packages."""
     return {
         "date": time.strftime("%Y-%m-%d"),
         "cpu": _cpu(),
@@ -32,7 +32,7 @@ def environment() -> dict[str, str]:
         "load before": f"{os.getloadavg()[0]:.1f}",
         "system": platform.platform(),
         "python": platform.python_version(),
-        **{name: _version(name) for name in PACKAGES},
+        **{name: _version(name) for name in (*PACKAGES, *packages)},
         "seed of the data": str(SEED),
     }
 

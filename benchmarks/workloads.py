@@ -141,3 +141,6 @@ WORKLOADS = (
 
 #: One sample through a small layer: what a call costs before any amplitude is touched.
 LAYER = reupload(4, 2, 1)
+
+#: A step of 24 weights with shots: counted on a batch of 32, timed on one of 8, which takes a peer seconds already.
+COUNTED, TIMED = hardware_efficient(4, 3, 32), hardware_efficient(4, 3, 8)

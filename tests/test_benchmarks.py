@@ -11,20 +11,32 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import cliffs, first, gpu, memory, peak, report, roofline, speed, threads, timing, worker
-from benchmarks.__main__ import parser
-from benchmarks.contestants import OURS, PEERS, Contestant, Process, WorkerError
-from benchmarks.workloads import LAYER, WORKLOADS, Workload, from_json, hardware_efficient, qcnn, reupload
+from benchmarks import cliffs, first, gpu, hardware, memory, peak, report, roofline, speed, threads, timing, worker
+from benchmarks.__main__ import main, parser
+from benchmarks.adapters import _hardware
+from benchmarks.contestants import HARDWARE, OURS, PEERS, Contestant, Process, WorkerError
+from benchmarks.workloads import (
+    COUNTED,
+    LAYER,
+    TIMED,
+    WORKLOADS,
+    Workload,
+    from_json,
+    hardware_efficient,
+    qcnn,
+    reupload,
+)
 
 ROOT = Path(__file__).parents[1]
 SMALL = (reupload(3, 2, 2), hardware_efficient(4, 2, 3), qcnn(4, 2))
 PINS = ROOT / "benchmarks/peers"
+EVERYONE = {OURS, *PEERS, *(who for each in HARDWARE.values() for who in each)}
 TINY = Workload("tiny", 2, [("RX", (0,), ("x", 0)), ("CNOT", (0, 1), None)], 2, (0, 1), 1)
 
 
-def small(name):
+def small(name, batch=TINY.batch):
     """A workload of TINY's size that tells the fake peer what to do."""
-    return Workload(name, TINY.n_qubits, TINY.gates, TINY.n_weights, TINY.readout, TINY.batch)
+    return Workload(name, TINY.n_qubits, TINY.gates, TINY.n_weights, TINY.readout, batch)
 
 
 def fake(behaviour="right", **options):
@@ -287,9 +299,9 @@ def test_command_line_refuses_unknown_workloads(capsys):
 
 
 def test_every_peer_is_pinned_in_its_environment():
-    environments = {who.environment for who in PEERS if who.environment}
+    environments = {who.environment for who in EVERYONE if who.environment}
     assert environments == {path.stem for path in PINS.glob("*.txt")}
-    for who in PEERS:
+    for who in EVERYONE - {who for who in EVERYONE if who.package == OURS.package}:
         pins = (PINS / f"{who.environment}.txt") if who.environment else ROOT / "constraints.txt"
         lines = pins.read_text().splitlines()
         assert any(line.startswith(f"{who.package}==") for line in lines), who
@@ -297,14 +309,148 @@ def test_every_peer_is_pinned_in_its_environment():
 
 
 def test_every_contestant_has_an_adapter():
-    adapters = {path.stem for path in (ROOT / "benchmarks/adapters").glob("*.py")} - {"__init__", "_torch"}
-    assert {who.adapter for who in (OURS, *PEERS)} == adapters
+    adapters = {path.stem for path in (ROOT / "benchmarks/adapters").glob("*.py")} - {"__init__", "_torch", "_hardware"}
+    assert {who.adapter for who in EVERYONE} == adapters
 
 
 def test_version_of_what_is_not_there_is_empty():
     assert Contestant("", "", "no-such-package").version == ""
     assert Contestant("", "", "torch", "no-such-environment").version == ""
     assert Contestant("", "", "torch").version == torch.__version__
+
+
+# --- hardware
+
+
+def near(batch, sigmas):
+    """Outputs and gradients that differ from those of zeros by so many standard errors."""
+    outputs, gradients = np.sqrt(2 / _hardware.SHOTS), np.sqrt(1 / (_hardware.SHOTS * batch))
+    return {"outputs": [[sigmas * outputs] * 2] * batch, "weight gradients": [sigmas * gradients] * 3}
+
+
+def test_workloads_of_hardware_have_24_weights():
+    assert [(w.n_qubits, w.n_weights, w.batch) for w in (COUNTED, TIMED)] == [(4, 24, 32), (4, 24, 8)]
+
+
+@pytest.mark.parametrize(
+    ("machine", "first"),
+    [
+        ("aer", {"circuits": 10, "pubs": 2, "jobs": 2, "transpiles": 1}),
+        ("fake", {"circuits": 10, "pubs": 1, "jobs": 1, "transpiles": 1}),
+        ("lightning", {"circuits": 10, "pubs": 10, "jobs": 2, "transpiles": 0}),
+    ],
+)
+def test_step_with_shots_is_counted_and_right(machine, first, tmp_path):
+    """Two samples of two rotations with weights: two rows, and four shifted ones for each."""
+    pytest.importorskip({"lightning": "pennylane_lightning"}.get(machine, "qiskit_ibm_runtime"))
+    workload = hardware_efficient(1, 1, 2)
+    x, w = workload.data(1)
+    with Process(HARDWARE[machine][0].module, XDG_CACHE_HOME=str(tmp_path)) as process:
+        found = process.prepare(workload, x, w, machine)["results"]
+        assert process.call("counts") == first
+        process.call("measure", seconds=0)
+        assert process.call("counts") == {**first, "transpiles": 0}
+    signs = np.random.default_rng(_hardware.SEED).choice([-1, 1], (2, 1))
+
+    def mean(w):
+        return sum(s * z(workload, row, w) for s, row in zip(signs, x, strict=True)).item() / 2
+
+    np.testing.assert_allclose(found["outputs"], [z(workload, row, w) for row in x], atol=0.25)  # noise, and shots
+    np.testing.assert_allclose(found["weight gradients"], slope(mean, w), atol=0.2)
+
+
+def test_counts_of_what_is_handed_in():
+    class Machine:
+        def run(self, circuits, parameter_binds=None):
+            return len(circuits)
+
+    _hardware.counts()
+    _hardware.watch(Machine, "run", _hardware.experiments)
+    _hardware.watch(Machine, "run", _hardware.handed_in)
+    assert Machine().run(["a", "b"], [{"p": [1, 2, 3], "q": [0, 0, 0]}, {}]) == 2
+    assert _hardware.counts() == {"circuits": 4, "pubs": 2, "jobs": 1, "transpiles": 0}
+    Machine().run(["a", "b", "c"])
+    assert _hardware.counts() == {"circuits": 3, "pubs": 3, "jobs": 1, "transpiles": 0}
+    assert _hardware.counts() == dict.fromkeys(_hardware.COUNTS, 0)
+
+
+def test_step_with_shots_has_the_gradient_of_the_signed_mean():
+    w = torch.tensor([0.5, -2.0], requires_grad=True)
+    x = np.arange(6.0).reshape(3, 2)
+    y, gradients = _hardware.differentiated(lambda x: x * w, small("s", batch=3), x, w)()
+    signs = np.random.default_rng(_hardware.SEED).choice([-1, 1], (3, 2))
+    np.testing.assert_allclose(y, x * [0.5, -2.0])
+    np.testing.assert_allclose(gradients, (signs * x).sum(0) / 6, rtol=1e-6)
+
+
+def test_agreement_within_shots():
+    assert hardware.agree({"a": near(4, 0), "b": near(4, 1.2)}, 4) == {"a": 0.0, "b": pytest.approx(1.2)}
+    assert hardware.agree({}, 4) == {}
+
+
+@pytest.mark.parametrize("what", ["outputs", "weight gradients"])
+@pytest.mark.parametrize("wrong", [near(4, 1.6), near(4, float("nan")), {"outputs": [0.0], "weight gradients": [0.0]}])
+def test_disagreement_beyond_shots_is_an_error(what, wrong):
+    theirs = {**near(4, 0), what: wrong[what]}
+    with pytest.raises(RuntimeError, match=rf"got {what} of a and b that differ by .* standard errors, expected at "):
+        hardware.agree({"a": near(4, 0), "b": theirs}, 4)
+
+
+def test_hardware_is_measured_and_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(Contestant, "module", "fake_peer")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests"))
+    for name in ("COUNTED", "TIMED"):
+        monkeypatch.setattr(hardware, name, TINY)
+    options = Namespace(rounds=1, seconds=0, out=tmp_path)
+    absent = Contestant("Absent", "absent", "no-such-package")
+    text = hardware.run(options, {"aer": (OURS, Contestant("peer", "", "torch"), absent)})
+    rows = json.loads((tmp_path / "hardware.json").read_text())["rows"]
+    assert (tmp_path / "hardware.md").read_text() == text
+    assert [row["name"] for row in rows] == [OURS.name, "peer"]
+    assert [row["later"]["repeats"] for row in rows] == [1, 1]
+    assert rows[1]["first"]["counts"] == rows[1]["later"]["counts"]
+    assert rows[1]["first"]["counts"] == {"circuits": 2, "pubs": 1, "jobs": 1, "transpiles": 0}
+    assert "Not installed: Absent" in text
+    assert f"- peer: torch {torch.__version__}" in text
+
+
+def test_hardware_names_failures():
+    with fake() as right, fake("tires") as tired:
+        cells = hardware.race(TINY, {"a": right, "b": tired}, "aer", Namespace(rounds=2, seconds=0))
+    assert cells["a"]["repeats"] == 2
+    assert cells["b"]["failed"] == "RuntimeError: tired"
+    with fake() as process:
+        assert hardware.begin(small("raises"), {"a": process}, "aer") == {"a": {"failed": "ValueError: no such gate"}}
+
+
+def test_hardware_tables():
+    counts = {"circuits": 1568, "pubs": 1, "jobs": 1, "transpiles": 1}
+    ours = {"seconds": 2.0, "counts": counts, "distance": 0.0, **cell(500)}
+    theirs = {"seconds": 30.0, "counts": {**counts, "pubs": 6148}, "distance": 1.04, **cell(5000)}
+    rows = [
+        {"machine": "aer", "name": OURS.name, "first": ours, "later": ours},
+        {"machine": "aer", "name": "peer", "first": theirs, "later": theirs},
+        {"machine": "aer", "name": "slow", "first": theirs, "later": {"failed": "too slow"}},
+    ]
+    machine = hardware.MACHINES["aer"]
+    assert hardware.first_table(rows).splitlines()[2:4] == [
+        f"| {machine} | {OURS.name} | 2 | 1,568 | 1 | 1 | 1 | 1 | 0.00 |",
+        f"| {machine} | peer | 30 | 1,568 | 6,148 | 1 | 1 | 6,148 | 1.04 |",
+    ]
+    assert hardware.later_table(rows).splitlines()[3:] == [
+        f"| {machine} | peer | **5** (5 to 10) | 1,568 | 6,148 | 1 | 1 | 10× |",
+        f"| {machine} | slow | – | – | – | – | – | – |",
+    ]
+    assert f"slow on {machine}: too slow." in hardware.remarks({"rows": rows, "absent": [], "versions": {}})
+
+
+def test_command_line_measures_speed_and_hardware_if_nothing_is_said(monkeypatch, capsys):
+    asked = []
+    for module in (speed, hardware):
+        monkeypatch.setattr(module, "run", lambda options, name=module.__name__: asked.append((name, options.seconds)))
+    monkeypatch.setattr("sys.argv", ["benchmarks"])
+    main()
+    assert asked == [("benchmarks.speed", 1.5), ("benchmarks.hardware", 6.0)]
 
 
 # --- machine and memory

@@ -2,10 +2,12 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("qiskit_ibm_runtime")
 
 from ibm_folders import own_folders  # noqa: F401
+from qiskit_aer import AerSimulator
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
 from backends.ibm_estimators import Options
@@ -72,6 +74,17 @@ def test_a_local_job_is_simulated_when_it_is_fetched_and_again_the_same(monkeypa
     assert first.values.shape == first.stderr.shape == (1, 1) and first.seconds is None
     assert np.array_equal(first.values, again.values)
     assert client.cancel(job_id) is None
+
+
+def test_a_fake_device_is_simulated_on_all_cores_with_the_numbers_of_one(monkeypatch):
+    seen, run = [], AerSimulator.run
+    monkeypatch.setattr(AerSimulator, "run", lambda self, *a, **k: seen.append(self.options) or run(self, *a, **k))
+    rows = [[0.1, 0.2], [1.0, 2.0]]
+    here = part(rows, shots=50).measure()
+    as_it_comes = part(rows, shots=50).submit(DEVICE, []).result()[0].data
+    assert [options.max_parallel_experiments for options in seen] == [torch.get_num_threads(), None]
+    assert np.array_equal(here.values, as_it_comes.evs)
+    assert np.array_equal(here.stderr, as_it_comes.stds)
 
 
 def test_others_cannot_simulate_a_local_job():
