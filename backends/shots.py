@@ -6,7 +6,7 @@ error comes from the sum's own value at every shot, not from the errors of its w
 
 from __future__ import annotations
 
-import itertools
+import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -37,6 +37,11 @@ class Seeds:
     seed : int, optional
         Of the run, >= 0; drawn from the system if not given.
 
+    Attributes
+    ----------
+    calls : int
+        How many seeds were given; set it to that of a checkpoint to go on from there.
+
     Raises
     ------
     ValueError
@@ -48,11 +53,14 @@ class Seeds:
             raise ValueError(f"got seed={seed!r}, expected an integer >= 0, or None for a new one in every run")
         self.seed = seed
         self._run = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else int(seed)
-        self._calls = itertools.count()
+        self.calls = 0
+        self._lock = threading.Lock()
 
     def next(self) -> int:
         """Return the seed of the next call, 0 <= seed < 2**63."""
-        sequence = np.random.SeedSequence([self._run, next(self._calls)])
+        with self._lock:
+            sequence = np.random.SeedSequence([self._run, self.calls])
+            self.calls += 1
         return int(sequence.generate_state(1, np.uint64)[0] >> 1)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -186,12 +186,19 @@ class _Counter(NamedTuple):
 
 
 def _counters(module: nn.Module) -> Iterator[_Counter]:
-    """Yield what the backends of quantum layers count: their evaluations, and the draws of an estimated gradient."""
+    """Yield what the backends of quantum layers count: evaluations, seeds of shots, draws of an estimated gradient."""
     for name, layer in module.named_modules():
         if isinstance(layer, QuantumLayer):
-            for owner, attribute in ((layer.backend, "position"), (getattr(layer.backend, "gradient", None), "calls")):
+            for path in ("position", "seeds.calls", "gradient.calls"):
+                owner, attribute = _owner(layer.backend, path), path.rpartition(".")[2]
                 if isinstance(value := getattr(owner, attribute, None), int):
-                    yield _Counter(f"{name}.{attribute}", owner, attribute, value)
+                    yield _Counter(f"{name}.{path}", owner, attribute, value)
+
+
+def _owner(backend: Any, path: str) -> Any:
+    """Return the object whose attribute a path of one or two names ends with."""
+    part = path.rpartition(".")[0]
+    return getattr(backend, part, None) if part else backend
 
 
 def _model(module: nn.Module) -> str:

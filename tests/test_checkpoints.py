@@ -18,7 +18,7 @@ from disk_service import DiskService
 from killed_training import BATCH_SIZE, VALID, Numbered, Spied, X, Y
 from torch import nn
 
-from backends import Spsa, Statevector
+from backends import Spsa, Statevector, get
 from hybrid import checkpoints, training
 from hybrid.checkpoints import CheckpointError, read, write
 
@@ -154,6 +154,13 @@ def test_estimated_gradients_go_on_with_their_directions(path):
     with pytest.raises(Crash):
         fit(path, build=lambda: build(crashing(3)))
     assert numbers(fit(path, build=build)) == calm
+
+
+def test_shots_go_on_with_their_seeds(path):
+    pytest.importorskip("qiskit_aer")
+    calm = numbers(fit(None, backend=get("aer:shots=8,seed=1")))
+    crashed(path, 3, backend=get("aer:shots=8,seed=1"))
+    assert numbers(fit(path, backend=get("aer:shots=8,seed=1"))) == calm
 
 
 def test_ctrl_c_is_not_taken_for_the_end_of_the_training(path, calm):
