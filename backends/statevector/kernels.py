@@ -342,12 +342,13 @@ def control_parts(parts, masks, first, count, outer, hadamard, n_lanes):
 @njit(nogil=True, error_model="numpy")
 def dense(re, im, size, masks, first, count, matrix, block):
     """Multiply the 2**count amplitudes of every group by a matrix, (dim, dim, 2, lanes) flat; ``block`` is scratch."""
-    pivots = pivot_bits(masks, first, count)
-    offsets = np.array([member(0, x, masks, first, count) for x in range(1 << count)])
     if count == 2:
         f, s, g, t = masks[first, 0], masks[first, 1], masks[first + 1, 0], masks[first + 1, 1]
         dense_fours(re, im, size >> 2, f, s, g, t, matrix)
-    elif count == 3:
+        return
+    pivots = pivot_bits(masks, first, count)
+    offsets = np.array([member(0, x, masks, first, count) for x in range(1 << count)])
+    if count == 3:
         dense_eights(re, im, size >> 3, masks, first, pivots, offsets, matrix)
     else:
         dense_groups(re, im, size >> count, 1 << count, masks, first, pivots, offsets, matrix, block)
