@@ -80,7 +80,7 @@ def plan(
         dataset = load(data)
         planned = compare.plan(
             dataset,
-            None if models == "all" else [name.strip() for name in models.split(",") if name.strip()],
+            chosen(models),
             seeds=seeds,
             epochs=epochs,
             lr=lr,
@@ -94,6 +94,11 @@ def plan(
     _print_costs({" ".join(row): cost for row, cost in found.items()}, price_per_second)
     print(f"{compare.n_finished(planned)} of {len(planned.units)} trainings are finished and cost nothing more.")
     _print_budget(backend, sum(cost.seconds for cost in found.values()))
+
+
+def chosen(models: str) -> list[str] | None:
+    """Return the names of an option that lists models; None for all."""
+    return None if models == "all" else [name.strip() for name in models.split(",") if name.strip()]
 
 
 def _print_costs(costs: dict[str, Cost], price_per_second: float | None) -> None:

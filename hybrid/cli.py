@@ -67,7 +67,7 @@ def compare(
         dataset = load(data)
         planned = plan(
             dataset,
-            None if models == "all" else [name.strip() for name in models.split(",") if name.strip()],
+            backends_cli.chosen(models),
             seeds=seeds,
             epochs=epochs,
             lr=lr,
