@@ -31,7 +31,7 @@ def python(code, *folders, **pipes):
 
 def test_workers_end_with_the_process_that_started_them():
     process = python(
-        "def wait():\n    print(os.getpid(), flush=True); signal.pause()\n"
+        "def wait():\n    os.write(1, b'%d\\n' % os.getpid()); signal.pause()\n"  # one write: lines never mix
         "list(workers.results([joblib.delayed(wait)() for _ in range(2)], 2))",
         stderr=subprocess.DEVNULL,
     )
