@@ -3,5 +3,6 @@
 from qml import init
 from qml.draw import draw
 from qml.layer import QuantumLayer
+from qml.recurrent import QGRUCell, QLSTMCell, QRNNCell
 
-__all__ = ["QuantumLayer", "draw", "init"]
+__all__ = ["QGRUCell", "QLSTMCell", "QRNNCell", "QuantumLayer", "draw", "init"]
