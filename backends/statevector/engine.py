@@ -45,6 +45,9 @@ TRAFFIC = 4
 #: they fill most lanes, and above the third where they are tiles enough for the cores, up to 8.
 FEW_QUBITS, MANY_QUBITS, SHARED_QUBITS = 9, 13, 10
 
+#: So many cosines NumPy computes in the time that torch takes to wake its threads, which it does for a few hundred.
+FEW_NUMBERS = 2**12
+
 #: Amplitudes times operations that are worth a thread.
 WORTH_A_THREAD = 2**20
 
@@ -161,9 +164,16 @@ def _bind(plan: Plan, x: Tensor, w: Tensor, start: Tensor) -> _Call:
     shared = x.new_empty(len(plan.slots.starts) - 1 - plan.slots.n_rows)
     arrays = x_, w_, plan.slots, n_lanes, rows.numpy(), shared.numpy()
     share(turns.slot_values, n_tiles, _slot_threads(plan, x_), *arrays)
-    trig = Trig(*(function(t).numpy() for t in (rows, shared) for function in (torch.cos, torch.sin)))
+    trig = Trig(*_cos_sin(rows), *_cos_sin(shared))
     n_threads = _threads(len(x) * (len(plan.program.ops) << plan.program.n_qubits))
     return _Call(x_, w_, start_, trig, n_lanes, n_tiles, n_threads)
+
+
+def _cos_sin(t: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    if t.numel() > FEW_NUMBERS:
+        return torch.cos(t).numpy(), torch.sin(t).numpy()
+    with np.errstate(invalid="ignore"):  # infinite angles give NaN
+        return np.cos(t.numpy()), np.sin(t.numpy())
 
 
 def _slot_threads(plan: Plan, x: np.ndarray) -> int:
@@ -325,8 +335,8 @@ def _cost(segments: tuple[Segment, ...]) -> float:
 def _prepare(circuit: Circuit) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None:
     """Return what a circuit needs beside its own features: functions of them, amplitudes of its start state."""
     angles, starts = angle_map(circuit), any(op.gate.kind == "amplitudes" for op in circuit.ops)
-    if not angles.calls and not starts:
-        return None
+    if not angles.of_weights and not starts:
+        return (lambda x, w: (angles.features(x)[:, 1:], x.new_empty(0, 1))) if angles.of_features else None
 
     def prepare(x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
         w = w.expand(len(x), -1)
@@ -339,11 +349,7 @@ def _prepare(circuit: Circuit) -> Callable[[Tensor, Tensor], tuple[Tensor, Tenso
 def _slots(circuit: Circuit, program: FusedProgram, shared_weights: bool, dtype: np.dtype) -> tuple[Slots, list[int]]:
     """Return the slots, those that differ between rows first, and the new number of every slot."""
     position = angle_map(circuit).position
-    n_inputs, n_own = circuit.n_inputs, circuit.n_inputs + circuit.n_weights
-    varies = [
-        any(not (n_inputs < position[f] <= n_own and shared_weights) for m, _ in slot.terms for f in m)
-        for slot in program.slots
-    ]
+    varies = [any(f[0] != "w" or not shared_weights for m, _ in slot.terms for f in m) for slot in program.slots]
     order = sorted(range(len(varies)), key=lambda k: not varies[k])
     terms = [(m or (), c) for k in order for m, c in program.slots[k].terms or (((), 0.0),)]
     counts = [max(1, len(program.slots[k].terms)) for k in order]
