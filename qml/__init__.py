@@ -10,10 +10,17 @@ from qml.capacity import (
 from qml.draw import draw
 from qml.ising import IsingReservoir
 from qml.layer import QuantumLayer
+from qml.recurrent import QGRU, QLSTM, QRNN, QGRUCell, QLSTMCell, QRNNCell
 from qml.reservoir import QuantumReservoir
 
 __all__ = [
+    "QGRU",
+    "QLSTM",
+    "QRNN",
     "IsingReservoir",
+    "QGRUCell",
+    "QLSTMCell",
+    "QRNNCell",
     "QuantumLayer",
     "QuantumReservoir",
     "draw",

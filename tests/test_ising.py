@@ -90,7 +90,7 @@ def test_steps_are_those_of_pennylane():
         qp.QubitUnitary(qp.matrix(qp.evolve(h, time), wire_order=range(n)), wires=range(n))
         return [qp.expval(qp.Z(q)) for q in range(n)]
 
-    found = reservoir.states(torch.tensor([[0.2], [0.7]]).double())[0][1]
+    found = reservoir.states(torch.tensor([[0.2], [0.7]], dtype=torch.float64))[0][1]
     assert close(found, np.concatenate([run(0.2, 0.7, tau / 2), run(0.2, 0.7, tau)]))
 
 
