@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import torch
 
-from qml.checks import whole
+from qml.checks import real, whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +22,7 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 #: A product of Legendre polynomials as (delay, degree) of each factor: ((0, 1), (3, 2)) is P_1(u(t)) P_2(u(t-3)).
 Term: TypeAlias = tuple[tuple[int, int], ...]
 
+SMALLEST = 1e-14  # relative: weaker directions are rounding, whatever the tolerance
 CHUNK = 512  # targets fitted at once
 EVEN = 1e-6  # how unlikely an uneven spread of inputs must be to be refused
 
@@ -248,7 +249,7 @@ def _named(capacities: Capacity | Mapping[str, Capacity]) -> Mapping[str, Capaci
 def _capacity(x: Array, powers: Array, terms: tuple[Term, ...], tolerance: float, significance: float) -> Capacity:
     """Capacities of all terms; the states as an orthonormal basis make each fit a projection."""
     left, s, _ = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)
-    basis = left[:, s > s[0] * tolerance]
+    basis = left[:, s > s[0] * max(real("tolerance", tolerance, least=0.0), SMALLEST)]
     n_samples, n_states = basis.shape
     threshold = _threshold(n_states, n_samples, significance)
     chunks = iter(terms)

@@ -23,12 +23,8 @@ def whole(name: str, value: Any, least: int) -> int:
 
 def real(name: str, value: Any, least: float = -math.inf) -> float:
     """Return a finite number of at least ``least``, or raise ValueError."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, Real)
-        or not least <= float(value) < math.inf
-        or value == -math.inf
-    ):
+    found = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    if not (math.isfinite(found) and found >= least):
         bound = "" if least == -math.inf else f" of at least {least:g}"
         raise ValueError(f"got {name}={value!r}, expected a finite number{bound}")
-    return float(value)
+    return found

@@ -92,6 +92,11 @@ class IsingReservoir(Reservoir):
                 "one qubit takes in each input, and the others remember"
             )
 
+    @property
+    def couplings(self) -> Tensor:
+        """J_ij of ``X_i X_j`` above the diagonal, (n_qubits, n_qubits)."""
+        return self._couplings
+
     def _settings(self) -> dict[str, float]:
         low, high = self.input_range
         sizes = {"n_qubits": self.n_qubits, "input_size": self.input_size, "n_virtual_nodes": self.n_virtual_nodes}
@@ -120,7 +125,7 @@ class IsingReservoir(Reservoir):
         self._couple(state[len(expected) :].double().cpu().reshape(self.n_qubits, self.n_qubits))
 
     def _couple(self, couplings: Tensor) -> None:
-        self.couplings = couplings.clone()
+        self._couplings = couplings.clone()
         self._evolution, self._observables = self._matrices()
 
     def frozen(self) -> list[Any]:

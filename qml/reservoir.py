@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import hashlib
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -70,7 +71,7 @@ class Reservoir(nn.Module, ABC):
         Raises
         ------
         TypeError
-            If inputs are not real numbers or require a gradient.
+            If inputs are not real numbers or require a gradient, or the state is none.
         ValueError
             If the sequence is empty, has another number of features, or is not finite.
         """
@@ -110,7 +111,7 @@ class Reservoir(nn.Module, ABC):
 
     def fit_ridge(
         self, u: Tensor, y: Tensor, alpha: float = 1e-6, washout: int | None = None, last_only: bool = False
-    ) -> Reservoir:
+    ) -> Self:
         """Set the readout to the ridge regression of targets on states, in closed form and double precision.
 
         Parameters
@@ -220,13 +221,13 @@ class QuantumReservoir(Reservoir):
 
     def run(self, u: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Return the cell's outputs at every step, and its state after the last."""
-        u = u.double()
+        u = u.to(next((weights.dtype for weights in self.cell.parameters()), torch.float64))
         state = self.cell.initial_state(u.shape[1:-1], like=u[0]) if state is None else state
         outputs = []
         for x in u:
             output, state = self.cell(x, state)
             outputs.append(output)
-        return torch.stack(outputs), state
+        return torch.stack(outputs).double(), state
 
 
 def ridge(x: Tensor, y: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
@@ -268,21 +269,20 @@ def _checked_cell(cell: Any) -> Any:
     return cell
 
 
-def _digest(values: list[Any]) -> bytes:
-    """A key by content of tensors, tuples of tensors and strings."""
-    digest = hashlib.sha256()
-    for value in values:
-        digest.update(_content(value))
-    return digest.digest()
+def _digest(values: Iterable[Any]) -> bytes:
+    """A key by content of tensors, tuples of tensors, strings and None."""
+    return hashlib.sha256(b"".join(hashlib.sha256(_content(value)).digest() for value in values)).digest()
 
 
 def _content(value: Any) -> bytes:
     if isinstance(value, tuple | list):
-        return _digest(list(value))
+        return _digest(value)
     if isinstance(value, Tensor):
         data = value.detach().cpu().resolve_conj().contiguous().numpy().tobytes()
         return repr((tuple(value.shape), value.dtype)).encode() + data
-    return repr(value).encode()
+    if value is None or isinstance(value, str):
+        return repr(value).encode()
+    raise TypeError(f"got a state of {type(value).__name__}, expected tensors: give what states() returned, or None")
 
 
 def _as_tensor(values: Any) -> Tensor:
