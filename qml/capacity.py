@@ -195,6 +195,8 @@ def plot_memory_capacity(capacities: Capacity | Mapping[str, Capacity]) -> Figur
         label = f"{name}: {capacity.total:.2f} of {capacity.n_states}".removeprefix(": ")
         (line,) = axes.plot(list(curve), list(curve.values()), marker="o", markersize=4, label=label)
         axes.axhline(capacity.threshold, color=line.get_color(), linestyle=":", linewidth=1)
+    axes.set_ylim(bottom=0)
+    axes.locator_params(axis="x", integer=True)
     axes.set_xlabel("delay k, steps")
     axes.set_ylabel("capacity")
     axes.set_title("capacity by delay; in the legend its sum, and the number of states", loc="left")

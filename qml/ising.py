@@ -170,7 +170,7 @@ class IsingReservoir(Reservoir):
                 f"got inputs from {u.min():.6g} to {u.max():.6g}, expected {low:g} to {high:g}: "
                 "give input_range, with room for what comes later"
             )
-        s = (u.double() - low) / (high - low)
+        s = ((u.double() - low) / (high - low)).clamp(0, 1)  # single precision may round past an end
         qubits = torch.stack([(1 - s).sqrt(), s.sqrt()], -1)
         psi = qubits[..., 0, :]
         for k in range(1, self.input_size):

@@ -224,6 +224,14 @@ def test_inputs_beyond_the_range_are_refused():
     assert not reservoir._cache
 
 
+def test_an_input_may_be_an_end_of_the_range_in_single_precision():
+    reservoir = IsingReservoir(3, input_range=(0.1, 0.3), seed=0)
+    ends = torch.tensor([[0.1], [0.3]])
+    assert ends.double().max() > 0.3
+    exact = reservoir.states(torch.tensor([[0.1], [0.3]], dtype=torch.float64))[0]
+    assert close(reservoir.states(ends)[0], exact, 1e-3)
+
+
 @pytest.mark.parametrize(
     ("state", "message"),
     [
