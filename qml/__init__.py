@@ -2,6 +2,7 @@
 
 from qml import init
 from qml.draw import draw
+from qml.fast_weights import FastWeightProgrammer
 from qml.layer import QuantumLayer
 
-__all__ = ["QuantumLayer", "draw", "init"]
+__all__ = ["FastWeightProgrammer", "QuantumLayer", "draw", "init"]
