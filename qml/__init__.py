@@ -8,6 +8,7 @@ from qml.capacity import (
     plot_memory_capacity,
 )
 from qml.draw import draw
+from qml.fast_weights import FastWeightProgrammer
 from qml.ising import IsingReservoir
 from qml.layer import QuantumLayer
 from qml.recurrent import QGRU, QLSTM, QRNN, QGRUCell, QLSTMCell, QRNNCell
@@ -17,6 +18,7 @@ __all__ = [
     "QGRU",
     "QLSTM",
     "QRNN",
+    "FastWeightProgrammer",
     "IsingReservoir",
     "QGRUCell",
     "QLSTMCell",
