@@ -141,7 +141,7 @@ def fit(
         settings = {"seed": seed, "epochs": epochs, "learning rate": lr, "batch size": batch_size, "data": digest(X, y)}
         settings |= {"validation data": None if valid is None else digest(*valid)}
         kept = Checkpoints(_file(checkpoint), settings, batches, watch, _steps(every))
-    with _alone(seed):
+    with alone(seed):
         net = classifier(
             build,
             seed=seed,
@@ -177,7 +177,8 @@ def one_thread() -> Iterator[None]:
 
 
 @contextmanager
-def _alone(seed: int) -> Iterator[None]:
+def alone(seed: int) -> Iterator[None]:
+    """Run on one thread, with torch's generator seeded; it is as it was at the end."""
     with one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield

@@ -287,7 +287,7 @@ def variants():
 def test_what_makes_another_model(path, tmp_path):
     digests = set()
     for build in variants():
-        with training._alone(0):
+        with training.alone(0):
             digests.add(checkpoints._model(build()))
     assert len(digests) == len(variants())
     kinds = [Statevector(), Numbered(tmp_path), Numbered(tmp_path / "other")]
