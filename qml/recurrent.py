@@ -405,7 +405,7 @@ def _unroll(cell: QuantumCell, steps: Steps, states: States) -> tuple[Steps, Sta
 
 
 def _together(v: Tensor, *layers: QuantumLayer) -> Tensor:
-    """Return what circuits of one form read from the same features, (len(layers), *, n_qubits), in one call."""
+    """Return what circuits of one form read from the same features, (len(layers), *, n_readouts), in one call."""
     weights = torch.stack([layer.weights for layer in layers])
     return layers[0](v, weights.reshape(len(layers), *[1] * (v.ndim - 1), -1))
 
@@ -441,7 +441,10 @@ def _check_sequence(x: Tensor, batch_first: bool) -> None:
     size, time = x.shape[-1], 1 if batch_first and x.ndim == 3 else 0
     order = f"(batch, length, {size})" if batch_first else f"(length, batch, {size})"
     if x.ndim not in (2, 3):
-        raise ValueError(f"got an input of shape {tuple(x.shape)}, expected {order}, or (length, {size}) of one sample")
+        raise ValueError(
+            f"got an input of shape {tuple(x.shape)}, expected {order}, or (length, {size}) of one sample: "
+            "add the dimension with unsqueeze"
+        )
     if not x.shape[time]:
         raise ValueError(
             f"got an input of shape {tuple(x.shape)}, a sequence of no steps, expected at least one: leave it out"

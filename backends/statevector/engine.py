@@ -164,21 +164,21 @@ def _bind(plan: Plan, x: Tensor, w: Tensor, start: Tensor) -> _Call:
     n_lanes = 64 // x_.itemsize
     n_tiles = -(-len(x_) // n_lanes)
     n_rows = n_tiles * plan.slots.n_rows * n_lanes
-    slots = np.empty(n_rows + len(plan.slots.starts) - 1 - plan.slots.n_rows, x_.dtype)
-    arrays = x_, w_, plan.slots, n_lanes, slots[:n_rows], slots[n_rows:]
-    share(turns.slot_values, n_tiles, _slot_threads(plan, x_), *arrays)
+    slots = x.new_empty(n_rows + len(plan.slots.starts) - 1 - plan.slots.n_rows)
+    rows, shared = slots.numpy()[:n_rows], slots.numpy()[n_rows:]
+    share(turns.slot_values, n_tiles, _slot_threads(plan, x_), x_, w_, plan.slots, n_lanes, rows, shared)
     cos, sin = _cos_sin(slots)
     trig = Trig(cos[:n_rows], sin[:n_rows], cos[n_rows:], sin[n_rows:])
     n_threads = _threads(len(x_) * (len(plan.program.ops) << plan.program.n_qubits))
     return _Call(x_, w_, start_, trig, n_lanes, n_tiles, n_threads)
 
 
-def _cos_sin(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if values.size > FEW_NUMBERS:
-        numbers = torch.from_numpy(values)
-        return torch.cos(numbers).numpy(), torch.sin(numbers).numpy()
+def _cos_sin(t: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    if t.numel() > FEW_NUMBERS:
+        return torch.cos(t).numpy(), torch.sin(t).numpy()
+    t_, cos, sin = t.numpy(), torch.empty_like(t).numpy(), torch.empty_like(t).numpy()  # aligned
     with np.errstate(invalid="ignore"):  # infinite angles give NaN
-        return np.cos(values), np.sin(values)
+        return np.cos(t_, cos), np.sin(t_, sin)
 
 
 def _slot_threads(plan: Plan, x: np.ndarray) -> int:
