@@ -43,7 +43,7 @@ class _Sums:
 class AngleMap:
     """All angles of a circuit as a function of features and weights."""
 
-    calls: tuple[tuple[str, _Sums], ...]
+    calls: tuple[tuple[str, _Sums], ...]  # a function, of all the arguments known by then
     angles: _Sums
     position: Mapping[Factor, int]  # of every factor in v
 
@@ -66,10 +66,10 @@ def angle_map(circuit: Circuit) -> AngleMap:
     position: dict[Factor, int] = {("x", i): 1 + i for i in range(circuit.n_inputs)}
     position |= {("w", j): 1 + circuit.n_inputs + j for j in range(circuit.n_weights)}
     calls: list[tuple[str, _Sums]] = []
-    for call in _calls(circuit.angles):
-        if call not in position:
-            calls.append((call[0], _sums((call[1],), position)))
-            position[call] = len(position) + 1
+    for function, arguments in _levels(circuit.angles):
+        calls.append((function, _sums(arguments, position)))
+        for argument in arguments:
+            position[function, argument] = len(position) + 1
     return AngleMap(tuple(calls), _sums(circuit.angles, position), position)
 
 
@@ -78,6 +78,15 @@ def trainable_columns(circuit: Circuit, x: bool, w: bool) -> tuple[int, ...]:
     """Return the angles that depend on features (where ``x``) or on weights (where ``w``)."""
     kinds = {kind for kind, wanted in (("x", x), ("w", w)) if wanted}
     return tuple(k for k, angle in enumerate(circuit.angles) if kinds & {kind for kind, _ in angle.slots})
+
+
+def _levels(angles: tuple[Angle, ...]) -> Iterator[tuple[str, tuple[Angle, ...]]]:
+    """Every function with all arguments of one depth of nesting, arguments before their callers."""
+    levels: dict[Factor, tuple[int, str]] = {}
+    for name, argument in _calls(angles):
+        levels[name, argument] = 1 + max((levels[call][0] for call in _calls((argument,))), default=0), name
+    for level in sorted(set(levels.values())):
+        yield level[1], tuple(argument for (_, argument), found in levels.items() if found == level)
 
 
 def _calls(angles: tuple[Angle, ...]) -> Iterator[Factor]:

@@ -3,5 +3,6 @@
 from qml import init
 from qml.draw import draw
 from qml.layer import QuantumLayer
+from qml.recurrent import QGRU, QLSTM, QRNN, QGRUCell, QLSTMCell, QRNNCell
 
-__all__ = ["QuantumLayer", "draw", "init"]
+__all__ = ["QGRU", "QLSTM", "QRNN", "QGRUCell", "QLSTMCell", "QRNNCell", "QuantumLayer", "draw", "init"]

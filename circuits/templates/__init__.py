@@ -14,6 +14,7 @@ from circuits.templates.hardware_efficient import hardware_efficient
 from circuits.templates.iqp import iqp
 from circuits.templates.mps import mps
 from circuits.templates.qcnn import kept_qubits, qcnn
+from circuits.templates.recurrent_block import recurrent_block
 from circuits.templates.simplified_two_design import simplified_two_design
 from circuits.templates.strongly_entangling import strongly_entangling
 from circuits.templates.tree_tensor_network import tree_tensor_network
@@ -32,6 +33,7 @@ __all__ = [
     "kept_qubits",
     "mps",
     "qcnn",
+    "recurrent_block",
     "simplified_two_design",
     "strongly_entangling",
     "tree_tensor_network",
