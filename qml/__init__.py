@@ -2,7 +2,19 @@
 
 from qml import init
 from qml.draw import draw
+from qml.fast_weights import FastWeightProgrammer
 from qml.layer import QuantumLayer
 from qml.recurrent import QGRU, QLSTM, QRNN, QGRUCell, QLSTMCell, QRNNCell
 
-__all__ = ["QGRU", "QLSTM", "QRNN", "QGRUCell", "QLSTMCell", "QRNNCell", "QuantumLayer", "draw", "init"]
+__all__ = [
+    "QGRU",
+    "QLSTM",
+    "QRNN",
+    "FastWeightProgrammer",
+    "QGRUCell",
+    "QLSTMCell",
+    "QRNNCell",
+    "QuantumLayer",
+    "draw",
+    "init",
+]

@@ -23,6 +23,7 @@ from circuits.templates import (
     angle_encoding,
     basic_entangler,
     data_reuploading,
+    fast_weight_circuit,
     hardware_efficient,
     iqp,
     kept_qubits,
@@ -289,6 +290,7 @@ def test_a_ring_of_two_couples_once():
         (lambda: strongly_entangling(3, 2, [1]), "got 1 ranges for n_layers=2, expected one per layer"),
         (lambda: strongly_entangling(3, 1, [3]), "got the range 3 on 3 qubits, expected no multiple of 3"),
         (lambda: data_reuploading(2, 1, 0), "got n_features=0, expected an integer of at least 1"),
+        (lambda: fast_weight_circuit(2, 1, 3), "got n_features=3, expected an integer from 1 to 2"),
         (lambda: qcnn(4, 4), "got n_final=4, expected an integer from 1 to 3"),
         (lambda: kept_qubits(4, 0), "got n_final=0, expected an integer from 1 to 3"),
         (lambda: mps(3, block=CX), "got block=CX, expected a Circuit on 2 qubits: circuits.templates.SU4, for example"),
@@ -366,6 +368,28 @@ def test_data_reuploading_has_as_many_frequencies_as_layers():
     spectrum = abs(np.fft.rfft(f)) / 16
     assert np.all(spectrum[:4] > 1e-3)
     assert np.all(spectrum[4:] < 1e-14)
+
+
+# Fast weights, against PennyLane
+
+
+@pytest.mark.parametrize(("n_qubits", "n_layers", "n_features"), [(1, 1, 1), (2, 3, 1), (3, 2, None), (4, 1, 2)])
+def test_fast_weight_circuit_is_the_papers(n_qubits, n_layers, n_features):
+    circuit = fast_weight_circuit(n_qubits, n_layers, n_features)
+    x, theta = draw(n_features or n_qubits), draw((n_layers, n_qubits), seed=1)
+
+    def foreign():
+        for q in range(n_qubits):
+            qp.Hadamard(q)
+        qp.AngleEmbedding(x, range(len(x)), "Y")
+        for layer in theta:
+            for start in (0, 1):
+                for q in range(start, n_qubits - 1, 2):
+                    qp.CNOT((q, q + 1))
+            qp.AngleEmbedding(layer, range(n_qubits), "Y")
+
+    assert (circuit.n_inputs, circuit.n_weights) == (len(x) + theta.size, 0)
+    assert same(circuit, pennylane_unitary(foreign, n_qubits), np.concatenate([x, theta.ravel()]))
 
 
 # Two-qubit blocks

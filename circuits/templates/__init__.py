@@ -10,6 +10,7 @@ from circuits.templates.amplitude_encoding import amplitude_encoding
 from circuits.templates.angle_encoding import angle_encoding
 from circuits.templates.basic_entangler import basic_entangler
 from circuits.templates.data_reuploading import data_reuploading
+from circuits.templates.fast_weight_circuit import fast_weight_circuit
 from circuits.templates.hardware_efficient import hardware_efficient
 from circuits.templates.iqp import iqp
 from circuits.templates.mps import mps
@@ -28,6 +29,7 @@ __all__ = [
     "angle_encoding",
     "basic_entangler",
     "data_reuploading",
+    "fast_weight_circuit",
     "hardware_efficient",
     "iqp",
     "kept_qubits",
