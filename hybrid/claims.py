@@ -152,8 +152,8 @@ def _contribution(results: Results, row: str, found: list[Contrast]) -> str:
     best = [min(contrasts, key=lambda contrast: contrast.gain.mean) for contrasts in by_task]
     states = (
         "an advantage over every row without it",
-        "nothing that these seeds can show",
-        "nothing",
+        "no advantage that these seeds can show",
+        "no advantage, as a row without it is significantly better,",
     )
 
     def state(contrast: Contrast) -> str:

@@ -36,8 +36,8 @@ LEVELS = ("quick", "default", "full")
 #: What a row is: has a trained or frozen circuit; lacks only that; a classical model; or hardly a model at all.
 KINDS = ("quantum", "control", "classical", "trivial")
 
-_PARAMETERS = {"quantum", "classical", "frozen"}
-_SECONDS = {"training", "prediction"}
+_PARAMETERS = "quantum", "classical", "frozen"
+_SECONDS = "training", "prediction"
 
 
 @dataclass(frozen=True)
@@ -101,10 +101,17 @@ class Outcome:
 
     def __post_init__(self) -> None:
         for name, expected in (("parameters", _PARAMETERS), ("seconds", _SECONDS)):
-            if set(getattr(self, name)) != expected:
+            if set(getattr(self, name)) != set(expected):
                 raise ValueError(
-                    f"got {name} {dict(getattr(self, name))}, expected {' and '.join(sorted(expected))}: give them all"
+                    f"got {name} {dict(getattr(self, name))}, expected {', '.join(expected)}: give them all"
                 )
+        try:
+            json.dumps(dict(self.extra), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"got extra, {error}, expected what JSON can hold: finite numbers, .tolist()") from error
+        target, prediction = (self.extra.get(name, []) for name in ("target", "prediction"))
+        if len(target) != len(prediction):
+            raise ValueError(f"got {len(target)} targets and {len(prediction)} predictions, expected as many of both")
 
 
 @dataclass(frozen=True)
@@ -169,6 +176,8 @@ class Experiment:
         is missing.
     packages
         Packages whose versions matter beside those of all experiments.
+    least, most
+        The range of possible scores, where intervals end at the latest.
     """
 
     name: str
@@ -186,6 +195,8 @@ class Experiment:
     data: str | None = None
     check: Callable[[tuple[str, ...], Mapping[str, Any], Path | None], None] | None = None
     packages: tuple[str, ...] = ()
+    least: float = -math.inf
+    most: float = math.inf
 
     def __post_init__(self) -> None:
         if set(self.levels) != set(LEVELS) or not all("seeds" in level for level in self.levels.values()):
