@@ -1,7 +1,8 @@
 """Features and weights to gate angles, in torch: one gather, one product, one sum per level of nesting.
 
 With v = (1, x, w) every angle is ``sum_t c_t * prod_f v[index(t, f)]``; a function such as sin(angle) is one more
-entry of v, computed after its argument. Differentiable to any order, on any device.
+entry of v, computed after its argument: before w where it takes features only. Differentiable to any order, on any
+device.
 """
 
 from __future__ import annotations
@@ -29,21 +30,25 @@ class _Sums:
     one_term_each: bool
 
     def __call__(self, values: Tensor) -> Tensor:
-        rows, coefficients, factors = _on(self, values.device)
-        product = values[:, factors[0]]
+        rows, coefficients, factors = _on(self, values.device, values.dtype)
+        product = values.index_select(1, factors[0])
         for index in factors[1:]:
-            product = product * values[:, index]
-        product = product * coefficients.to(values.dtype)
+            product = product * values.index_select(1, index)
+        product = product * coefficients
         if self.one_term_each:
             return product
         return product.new_zeros(len(product), self.n_angles).index_add(1, rows, product)
+
+
+_Calls = tuple[tuple[str, _Sums], ...]  # a function, of all arguments that are known by then
 
 
 @dataclass(frozen=True)
 class AngleMap:
     """All angles of a circuit as a function of features and weights."""
 
-    calls: tuple[tuple[str, _Sums], ...]  # a function, of all the arguments known by then
+    of_features: _Calls
+    of_weights: _Calls  # and of features
     angles: _Sums
     position: Mapping[Factor, int]  # of every factor in v
 
@@ -52,11 +57,18 @@ class AngleMap:
         return self.angles(self.values(x, w))
 
     def values(self, x: Tensor, w: Tensor) -> Tensor:
-        """Return v: 1, the features, the weights and the functions, (rows, n_values)."""
-        values = torch.cat([x.new_ones(len(x), 1), x, w], 1)
-        for function, argument in self.calls:
-            values = torch.cat([values, getattr(torch, function)(argument(values))], 1)
-        return values
+        """Return v: 1, the features and their functions, the weights and functions of those, (rows, n_values)."""
+        return _append(torch.cat([self.features(x), w], 1), self.of_weights)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return the entries of v before the weights."""
+        return _append(torch.cat([x.new_ones(len(x), 1), x], 1), self.of_features)
+
+
+def _append(values: Tensor, calls: _Calls) -> Tensor:
+    for function, arguments in calls:
+        values = torch.cat([values, getattr(torch, function)(arguments(values))], 1)
+    return values
 
 
 @lru_cache(maxsize=512)
@@ -64,13 +76,10 @@ class AngleMap:
 def angle_map(circuit: Circuit) -> AngleMap:
     """Return the compiled angles of a circuit."""
     position: dict[Factor, int] = {("x", i): 1 + i for i in range(circuit.n_inputs)}
-    position |= {("w", j): 1 + circuit.n_inputs + j for j in range(circuit.n_weights)}
-    calls: list[tuple[str, _Sums]] = []
-    for function, arguments in _levels(circuit.angles):
-        calls.append((function, _sums(arguments, position)))
-        for argument in arguments:
-            position[function, argument] = len(position) + 1
-    return AngleMap(tuple(calls), _sums(circuit.angles, position), position)
+    of_features = _place(_levels(circuit.angles, "x"), position)
+    position |= {("w", j): 1 + len(position) + j for j in range(circuit.n_weights)}
+    of_weights = _place(_levels(circuit.angles, "w"), position)
+    return AngleMap(of_features, of_weights, _sums(circuit.angles, position), position)
 
 
 @lru_cache(maxsize=512)
@@ -80,13 +89,23 @@ def trainable_columns(circuit: Circuit, x: bool, w: bool) -> tuple[int, ...]:
     return tuple(k for k, angle in enumerate(circuit.angles) if kinds & {kind for kind, _ in angle.slots})
 
 
-def _levels(angles: tuple[Angle, ...]) -> Iterator[tuple[str, tuple[Angle, ...]]]:
-    """Every function with all arguments of one depth of nesting, arguments before their callers."""
-    levels: dict[Factor, tuple[int, str]] = {}
+def _place(levels: Iterator[tuple[str, tuple[Angle, ...]]], position: dict[Factor, int]) -> _Calls:
+    """Compile the functions of every level and give them the next places in v."""
+    calls = []
+    for function, arguments in levels:
+        calls.append((function, _sums(arguments, position)))
+        position |= {(function, argument): 1 + len(position) + k for k, argument in enumerate(arguments)}
+    return tuple(calls)
+
+
+def _levels(angles: tuple[Angle, ...], kind: str) -> Iterator[tuple[str, tuple[Angle, ...]]]:
+    """Yield functions that take features only ("x") or weights too ("w"), with all arguments of one depth."""
+    depth: dict[Factor, int] = {}
     for name, argument in _calls(angles):
-        levels[name, argument] = 1 + max((levels[call][0] for call in _calls((argument,))), default=0), name
-    for level in sorted(set(levels.values())):
-        yield level[1], tuple(argument for (_, argument), found in levels.items() if found == level)
+        depth[name, argument] = 1 + max((depth[call] for call in _calls((argument,))), default=0)
+    found = [call for call in depth if ("w" in {kind for kind, _ in call[1].slots}) == (kind == "w")]
+    for level, function in sorted({(depth[call], call[0]) for call in found}):
+        yield function, tuple(call[1] for call in found if (depth[call], call[0]) == (level, function))
 
 
 def _calls(angles: tuple[Angle, ...]) -> Iterator[Factor]:
@@ -115,5 +134,5 @@ def _sums(angles: tuple[Angle, ...], position: dict[Factor, int]) -> _Sums:
 
 @lru_cache(maxsize=2048)
 @constants()
-def _on(sums: _Sums, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    return sums.rows.to(device), sums.coefficients.to(device), sums.factors.to(device)
+def _on(sums: _Sums, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    return sums.rows.to(device), sums.coefficients.to(device, dtype), sums.factors.to(device)

@@ -1,14 +1,15 @@
 """``python -m benchmarks [WHAT]``: measure, and write tables with their environment to benchmarks/results.
 
-Without WHAT: speed and hardware.
+Without WHAT: speed, sequences and hardware.
 
-speed    a training step of ours and of the installed peers (make bench-peers installs them)
-hardware the same with shots, timed and counted, on Aer with noise, a fake device and lightning
-threads  ours on 1, 2, 4, … cores, against what the machine can do
-first    ours: the first call of a new circuit
-memory   ours: peak memory of a step
-cliffs   ours: every kind of circuit against the simplest one
-gpu      a training step of ours and of the peers on a CUDA device
+speed     a training step of ours and of the installed peers (make bench-peers installs them)
+sequences a training step of a quantum recurrent network
+hardware  a training step with shots, timed and counted, on Aer with noise, a fake device and lightning
+threads   ours on 1, 2, 4, … cores, against what the machine can do
+first     ours: the first call of a new circuit
+memory    ours: peak memory of a step
+cliffs    ours: every kind of circuit against the simplest one
+gpu       a training step of ours and of the peers on a CUDA device
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ from pathlib import Path
 from benchmarks.workloads import LAYER, WORKLOADS
 
 #: What can be measured, and the seconds spent on each contestant and workload (on each circuit) if not given.
-SECONDS = {"speed": 1.5, "threads": 1.5, "first": 1.5, "memory": 0.0, "cliffs": 0.3, "gpu": 1.5, "hardware": 6.0}
-DEFAULT = ("speed", "hardware")
+SECONDS = {
+    "speed": 1.5, "sequences": 6.0, "hardware": 6.0, "threads": 1.5, "first": 1.5, "memory": 0.0, "cliffs": 0.3,
+    "gpu": 1.5,
+}  # fmt: skip
+DEFAULT = ("speed", "sequences", "hardware")
 RESULTS = Path(__file__).parent / "results"
 
 

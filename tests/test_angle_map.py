@@ -79,7 +79,17 @@ def test_functions_have_the_meaning_numpy_gives_them(name, numpy_name):
 
 def test_a_repeated_function_is_computed_once():
     circuit = circuit_of(np.sin(X[0]), 2 * np.sin(X[0]) + W[0], np.sin(X[0]) * np.sin(X[0]), np.cos(np.sin(X[0])))
-    assert [name for name, _ in angle_map(circuit).calls] == ["sin", "cos"]
+    assert [name for name, _ in angle_map(circuit).of_features] == ["sin", "cos"]
+
+
+def test_functions_of_one_depth_are_computed_together():
+    """Four functions of features in one call, and of weights two: those of a depth of nesting that share a name."""
+    circuit = circuit_of(*np.sin(X), np.sin(W[0]), np.cos(np.sin(X[0])), np.sin(X[0] * X[1]), np.sin(np.cos(W[1])))
+    found = angle_map(circuit)
+    assert [(name, sums.n_angles) for name, sums in found.of_features] == [("sin", 4), ("cos", 1)]
+    assert [(name, sums.n_angles) for name, sums in found.of_weights] == [("cos", 1), ("sin", 1), ("sin", 1)]
+    x, w = rows(5, 3), rows(5, 4, seed=1)
+    assert close(found(x, w), plain(circuit, x.numpy(), w.numpy()), 1e-13)
 
 
 def test_no_angles_and_no_slots():

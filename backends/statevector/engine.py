@@ -45,6 +45,9 @@ TRAFFIC = 4
 #: they fill most lanes, and above the third where they are tiles enough for the cores, up to 8.
 FEW_QUBITS, MANY_QUBITS, SHARED_QUBITS = 9, 13, 10
 
+#: So many cosines NumPy computes in the time that torch takes to wake its threads, which it does for a few hundred.
+FEW_NUMBERS = 2**12
+
 #: Amplitudes times operations that are worth a thread.
 WORTH_A_THREAD = 2**20
 
@@ -67,9 +70,10 @@ class Plan:
 
     def run(self, x: Tensor, w: Tensor) -> Tensor:
         """Return the readouts (rows, n_outputs) of features (rows, n_inputs) and weights (1 or rows, n_weights)."""
+        features, start = (x, x.new_empty(0, 1)) if self.prepare is None else self.prepare(x, w)
         if not torch.is_grad_enabled():
-            return _forward(self, x, w, False)[0]
-        return Run.apply(self, x, w)
+            return _forward(self, features, w, start, False)[0]
+        return Run.apply(self, x, w, features, start)
 
     @property
     def n_outer(self) -> int:
@@ -93,13 +97,17 @@ def _n_cores() -> int:
 
 
 class Run(Function):
-    """Readouts (rows, n_outputs) of a plan from features (rows, n_inputs) and weights (1 or rows, n_weights)."""
+    """Readouts (rows, n_outputs) of a plan from features (rows, n_inputs) and weights (1 or rows, n_weights).
+
+    What the compiled pass reads are the prepared features and start amplitudes, functions of both: its gradients go to
+    them, those of higher order to features and weights themselves.
+    """
 
     @staticmethod
-    def forward(ctx: Any, plan: Plan, x: Tensor, w: Tensor) -> Tensor:
+    def forward(ctx: Any, plan: Plan, x: Tensor, w: Tensor, features: Tensor, start: Tensor) -> Tensor:
         """Run the circuit; keep the final states if a gradient may be asked for."""
-        keep = x.requires_grad or w.requires_grad
-        y, kept = _forward(plan, x, w, keep)
+        keep = any(t.requires_grad for t in (features, w, start))
+        y, kept = _forward(plan, features, w, start, keep)
         ctx.plan, ctx.kept = plan, kept
         ctx.save_for_backward(x, w)
         return y
@@ -109,8 +117,9 @@ class Run(Function):
         """Run it back; through torch operations where it is differentiated again, or many gradients come at once."""
         x, w = ctx.saved_tensors
         if torch.is_grad_enabled() or _is_batched(grad):
-            return None, *_reference_gradients(ctx.plan, x, w, grad)
-        return None, *_backward(ctx.plan, x, w, grad, ctx.kept)
+            return None, *_reference_gradients(ctx.plan, x, w, grad), None, None
+        gx, gw, gs = _backward(ctx.plan, w, grad, ctx.kept)
+        return None, None, gw, gx, gs
 
 
 def _is_batched(tensor: Tensor) -> bool:
@@ -139,33 +148,32 @@ class _Call:
     n_threads: int
 
 
-def _forward(plan: Plan, x: Tensor, w: Tensor, keep: bool) -> tuple[Tensor, Any]:
-    call = _bind(plan, x, w)
-    if plan.by_samples(len(call.x)):
+def _forward(plan: Plan, x: Tensor, w: Tensor, start: Tensor, keep: bool) -> tuple[Tensor, Any]:
+    call = _bind(plan, x, w, start)
+    if plan.by_samples(len(x)):
         return _forward_samples(plan, call, keep)
     return _forward_amplitudes(plan, call)
 
 
-def _bind(plan: Plan, x: Tensor, w: Tensor) -> _Call:
+def _bind(plan: Plan, x: Tensor, w: Tensor, start: Tensor) -> _Call:
     """Evaluate the slots of a call and their cosines and sines."""
-    features, start = (x.detach(), x.new_empty(0, 1)) if plan.prepare is None else _prepared(plan, x, w)
-    x_, w_ = features.contiguous().numpy(), w.detach().contiguous().numpy()
-    n_lanes = 64 // x_.itemsize
-    n_tiles = -(-len(x_) // n_lanes)
-    n_rows = n_tiles * plan.slots.n_rows * n_lanes
-    slots = np.empty(n_rows + len(plan.slots.starts) - 1 - plan.slots.n_rows, x_.dtype)
-    share(
-        turns.slot_values, n_tiles, _slot_threads(plan, x_), x_, w_, plan.slots, n_lanes, slots[:n_rows], slots[n_rows:]
-    )
-    cos, sin = (function(torch.from_numpy(slots)).numpy() for function in (torch.cos, torch.sin))
-    trig = Trig(cos[:n_rows], sin[:n_rows], cos[n_rows:], sin[n_rows:])
-    n_threads = _threads(len(x_) * (len(plan.program.ops) << plan.program.n_qubits))
-    return _Call(x_, w_, start.contiguous().numpy(), trig, n_lanes, n_tiles, n_threads)
+    n_lanes = 64 // x.element_size()
+    n_tiles = -(-len(x) // n_lanes)
+    x_, w_, start_ = (t.detach().contiguous().numpy() for t in (x, w, start))
+    rows = x.new_empty(n_tiles * plan.slots.n_rows * n_lanes)
+    shared = x.new_empty(len(plan.slots.starts) - 1 - plan.slots.n_rows)
+    arrays = x_, w_, plan.slots, n_lanes, rows.numpy(), shared.numpy()
+    share(turns.slot_values, n_tiles, _slot_threads(plan, x_), *arrays)
+    trig = Trig(*_cos_sin(rows), *_cos_sin(shared))
+    n_threads = _threads(len(x) * (len(plan.program.ops) << plan.program.n_qubits))
+    return _Call(x_, w_, start_, trig, n_lanes, n_tiles, n_threads)
 
 
-def _prepared(plan: Plan, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
-    with torch.no_grad():
-        return plan.prepare(x, w)  # type: ignore[misc]
+def _cos_sin(t: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    if t.numel() > FEW_NUMBERS:
+        return torch.cos(t).numpy(), torch.sin(t).numpy()
+    with np.errstate(invalid="ignore"):  # infinite angles give NaN
+        return np.cos(t.numpy()), np.sin(t.numpy())
 
 
 def _slot_threads(plan: Plan, x: np.ndarray) -> int:
@@ -227,29 +235,17 @@ def _outputs(plan: Plan, call: _Call, sums: np.ndarray, sr: np.ndarray, si: np.n
     return y + (angles - angles)[:, None]
 
 
-def _backward(plan: Plan, x: Tensor, w: Tensor, grad: Tensor, kept: Any) -> tuple[Tensor | None, ...]:
+def _backward(plan: Plan, w: Tensor, grad: Tensor, kept: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradients of the prepared features, the weights and the start amplitudes."""
     call = kept[0]
-    gy = grad.contiguous().numpy()
-    run = _backward_samples if plan.by_samples(len(gy)) else _backward_amplitudes
+    n_rows, gy = len(grad), grad.contiguous().numpy()
+    run = _backward_samples if plan.by_samples(n_rows) else _backward_amplitudes
     rows, shared, gs = run(plan, call, gy, *kept[1:])
-    gx = np.zeros_like(call.x)
-    gw = np.zeros((len(gy) if len(call.w) > 1 else call.n_tiles, call.w.shape[1]), gy.dtype)
-    arrays = call.x, call.w, plan.slots, call.n_lanes, gx, gw
+    gx = grad.new_zeros(call.x.shape)
+    gw = grad.new_zeros(n_rows if len(w) > 1 else call.n_tiles, call.w.shape[1])
+    arrays = call.x, call.w, plan.slots, call.n_lanes, gx.numpy(), gw.numpy()
     share(turns.slot_slopes, call.n_tiles, _slot_threads(plan, call.x), rows, shared, *arrays)
-    gw = gw if len(gw) == len(call.w) else gw.sum(0, keepdims=True)
-    found = torch.from_numpy(gx), torch.from_numpy(gw)
-    return found if plan.prepare is None else _prepared_gradients(plan, x, w, *found, torch.from_numpy(gs))
-
-
-def _prepared_gradients(plan: Plan, x: Tensor, w: Tensor, gx: Tensor, gw: Tensor, gs: Tensor) -> tuple[Tensor, ...]:
-    """Take gradients of the prepared features and start states back to those of the features and weights."""
-    with torch.enable_grad():
-        inner = [t.detach().requires_grad_() for t in (x, w)]
-        outputs = plan.prepare(*inner)  # type: ignore[misc]
-        pairs = [(o, g) for o, g in zip(outputs, (gx, gs), strict=True) if o.requires_grad and o.numel()]
-        found = torch.autograd.grad([o for o, _ in pairs], inner, [g for _, g in pairs], allow_unused=True)
-    gradients = [torch.zeros_like(t) if g is None else g for t, g in zip(inner, found, strict=True)]
-    return gradients[0], gradients[1] + gw if gw.shape == w.shape else gradients[1]
+    return gx, gw if len(gw) == len(w) else gw.sum(0, keepdim=True), torch.from_numpy(gs)
 
 
 def _backward_samples(plan: Plan, call: _Call, gy: np.ndarray, final: Buffers) -> tuple[np.ndarray, ...]:
@@ -338,8 +334,8 @@ def _cost(segments: tuple[Segment, ...]) -> float:
 def _prepare(circuit: Circuit) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None:
     """Return what a circuit needs beside its own features: functions of them, amplitudes of its start state."""
     angles, starts = angle_map(circuit), any(op.gate.kind == "amplitudes" for op in circuit.ops)
-    if not angles.calls and not starts:
-        return None
+    if not angles.of_weights and not starts:
+        return (lambda x, w: (angles.features(x)[:, 1:], x.new_empty(0, 1))) if angles.of_features else None
 
     def prepare(x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
         w = w.expand(len(x), -1)
@@ -352,11 +348,7 @@ def _prepare(circuit: Circuit) -> Callable[[Tensor, Tensor], tuple[Tensor, Tenso
 def _slots(circuit: Circuit, program: FusedProgram, shared_weights: bool, dtype: np.dtype) -> tuple[Slots, list[int]]:
     """Return the slots, those that differ between rows first, and the new number of every slot."""
     position = angle_map(circuit).position
-    n_inputs, n_own = circuit.n_inputs, circuit.n_inputs + circuit.n_weights
-    varies = [
-        any(not (n_inputs < position[f] <= n_own and shared_weights) for m, _ in slot.terms for f in m)
-        for slot in program.slots
-    ]
+    varies = [any(f[0] != "w" or not shared_weights for m, _ in slot.terms for f in m) for slot in program.slots]
     order = sorted(range(len(varies)), key=lambda k: not varies[k])
     terms = [(m or (), c) for k in order for m, c in program.slots[k].terms or (((), 0.0),)]
     counts = [max(1, len(program.slots[k].terms)) for k in order]
