@@ -81,7 +81,7 @@ def list_models() -> None:
     """List the hybrid models and the classical baselines."""
     from hybrid import baselines, models
 
-    for title, package in (("Hybrid models", models), ("Classical baselines, part of every comparison", baselines)):
+    for title, package in (("Hybrid models", models), ("Classical baselines", baselines)):
         listing.show(title, listing.summaries(package))
 
 
