@@ -116,15 +116,16 @@ def sequences(task: Task) -> Tensor:
     return torch.as_tensor(task.inputs[:, None])
 
 
-def fit_ridge(states: Array, task: Task, alpha: float, washout: int) -> Any:
-    """Return the ridge regression of the train part's targets on its states, the intercept unpenalised.
+def fit_ridge(states: Array, task: Task, penalties: Sequence[float], washout: int) -> Any:
+    """Return the ridge regression of the train part's targets on its states, one output for each penalty.
 
-    Of a whole series the first `washout` steps are left out.
+    The intercept is not penalised. Of a whole series the first `washout` steps are left out.
     """
     from sklearn.linear_model import Ridge
 
     skipped = 0 if isinstance(task, Windows) else washout
-    return Ridge(alpha, solver="svd").fit(states[skipped:], task.y[skipped:])
+    targets = np.tile(task.y[skipped:, None], len(penalties))
+    return Ridge(np.array(penalties), solver="svd").fit(states[skipped:], targets)
 
 
 def tune(make: Make, grid: Grid, scales: Sequence[float], task: Task, washout: int = 0, share: float = 0.25) -> Fitted:
@@ -170,8 +171,8 @@ def fit(make: Make, settings: Mapping[str, float], task: Task, washout: int = 0)
     start, reservoir = time.perf_counter(), make(**own)
     ((known, unknown),) = features(reservoir, task, [settings["input_scale"]])
     seconds = time.perf_counter() - start
-    readout = fit_ridge(known, task, settings["ridge"], washout)
-    return Fitted(reservoir, readout.predict(unknown), dict(settings), seconds)
+    predicted = fit_ridge(known, task, [settings["ridge"]], washout).predict(unknown).ravel()
+    return Fitted(reservoir, predicted, dict(settings), seconds)
 
 
 def _combinations(grid: Grid) -> Iterator[dict[str, float]]:
@@ -183,6 +184,6 @@ def _tries(
 ) -> Iterator[tuple[float, dict[str, float]]]:
     """Yield error and settings of a reservoir with every factor and penalty; its factors run side by side."""
     for scale, (known, unknown) in zip(scales, features(make(**settings), task, scales), strict=True):
-        for ridge in RIDGES:
-            predicted = fit_ridge(known, task, ridge, washout).predict(unknown)
-            yield task.nrmse(predicted), {**settings, "input_scale": scale, "ridge": ridge}
+        predicted = fit_ridge(known, task, RIDGES, washout).predict(unknown)
+        for ridge, each in zip(RIDGES, predicted.T, strict=True):
+            yield task.nrmse(each), {**settings, "input_scale": scale, "ridge": ridge}
