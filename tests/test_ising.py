@@ -131,9 +131,10 @@ def test_the_start_is_forgotten():
 
 
 def test_couplings_are_uniform_and_of_the_seed():
-    drawn = [IsingReservoir(5, coupling=3.0, n_virtual_nodes=1, seed=seed).couplings for seed in range(10)]
+    drawn = [IsingReservoir(5, coupling=3.0, n_virtual_nodes=1, seed=seed).couplings for seed in range(100)]
     above = torch.stack([couplings[*torch.triu_indices(5, 5, 1)] for couplings in drawn])
     assert all(torch.equal(couplings.triu(1), couplings) for couplings in drawn)
+    assert above.abs().max() <= 1.5
     assert kstest(above.flatten(), uniform(-1.5, 3.0).cdf).pvalue > 0.01
     assert torch.equal(IsingReservoir(3, seed=7).couplings, IsingReservoir(3, seed=7).couplings)
     assert not torch.equal(IsingReservoir(3, seed=7).couplings, IsingReservoir(3, seed=8).couplings)
