@@ -17,11 +17,11 @@ CONTESTANTS = (
 )
 NOTES = f"""\
 Milliseconds of one training step of a QRNN with one feature and {QUBITS - 1} hidden entries on {QUBITS} qubits \
-(arXiv:2211.02612), over {STEPS} steps of {BATCH} sequences: forward and backward with gradients of weights and inputs, \
-in float32; median, quartiles in brackets, and how many times as long as ours. PennyLane's TorchLayer on default.qubit, \
-by backpropagation and with the batch broadcast, is called in the same loop over the steps. Both take turns, each in a \
-process of its own that sleeps while the other runs; outputs and gradients agree to {speed.TOLERANCE:.0e} of the \
-largest entry.
+(arXiv:2211.02612), over {STEPS} steps of {BATCH} sequences: forward and backward with gradients of weights and \
+inputs, in float32; median, quartiles in brackets, and how many times as long as ours. PennyLane's TorchLayer on \
+default.qubit, by backpropagation and with the batch broadcast, is called in the same loop over the steps. Both take \
+turns, each in a process of its own that sleeps while the other runs; outputs and gradients agree to \
+{speed.TOLERANCE:.0e} of the largest entry.
 """
 
 

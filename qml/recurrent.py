@@ -441,7 +441,10 @@ def _check_sequence(x: Tensor, batch_first: bool) -> None:
     size, time = x.shape[-1], 1 if batch_first and x.ndim == 3 else 0
     order = f"(batch, length, {size})" if batch_first else f"(length, batch, {size})"
     if x.ndim not in (2, 3):
-        raise ValueError(f"got an input of shape {tuple(x.shape)}, expected {order}, or (length, {size}) of one sample")
+        raise ValueError(
+            f"got an input of shape {tuple(x.shape)}, expected {order}, or (length, {size}) of one sample: "
+            "add the dimension with unsqueeze"
+        )
     if not x.shape[time]:
         raise ValueError(
             f"got an input of shape {tuple(x.shape)}, a sequence of no steps, expected at least one: leave it out"

@@ -4,6 +4,7 @@ import io
 import json
 import os
 from argparse import Namespace
+from importlib import import_module
 from pathlib import Path
 
 import dense
@@ -11,7 +12,21 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import cliffs, first, gpu, hardware, memory, peak, report, roofline, speed, threads, timing, worker
+from benchmarks import (
+    cliffs,
+    first,
+    gpu,
+    hardware,
+    memory,
+    peak,
+    report,
+    roofline,
+    sequences,
+    speed,
+    threads,
+    timing,
+    worker,
+)
 from benchmarks.__main__ import main, parser
 from benchmarks.adapters import _hardware
 from benchmarks.contestants import HARDWARE, OURS, PEERS, Contestant, Process, WorkerError
@@ -30,7 +45,8 @@ from benchmarks.workloads import (
 ROOT = Path(__file__).parents[1]
 SMALL = (reupload(3, 2, 2), hardware_efficient(4, 2, 3), qcnn(4, 2))
 PINS = ROOT / "benchmarks/peers"
-EVERYONE = {OURS, *PEERS, *(who for each in HARDWARE.values() for who in each)}
+EVERYONE = {OURS, *PEERS, *sequences.CONTESTANTS, *(who for each in HARDWARE.values() for who in each)}
+FIXED = {"CNOT": "CX", "H": "H"}  # our names in those of the oracle
 TINY = Workload("tiny", 2, [("RX", (0,), ("x", 0)), ("CNOT", (0, 1), None)], 2, (0, 1), 1)
 
 
@@ -71,7 +87,7 @@ def z(workload, x, w):
     """<Z> of every read-out qubit for one sample, by whole-space matrices."""
     psi = np.eye(2**workload.n_qubits)[0]
     for name, qubits, slot in workload.gates:
-        matrix = dense.ROTATION[name]({"x": x, "w": w}[slot[0]][slot[1]]) if slot else dense.FIXED["CX"]
+        matrix = dense.ROTATION[name]({"x": x, "w": w}[slot[0]][slot[1]]) if slot else dense.FIXED[FIXED[name]]
         psi = dense.embed(matrix, qubits, workload.n_qubits) @ psi
     joint = (abs(psi) ** 2).reshape((2,) * workload.n_qubits)
     halves = [np.moveaxis(joint, q, 0).reshape(2, -1).sum(1) for q in workload.readout]
@@ -444,13 +460,49 @@ def test_hardware_tables():
     assert f"slow on {machine}: too slow." in hardware.remarks({"rows": rows, "absent": [], "versions": {}})
 
 
-def test_command_line_measures_speed_and_hardware_if_nothing_is_said(monkeypatch, capsys):
+def test_command_line_measures_training_steps_if_nothing_is_said(monkeypatch, capsys):
     asked = []
-    for module in (speed, hardware):
+    for module in (speed, sequences, hardware):
         monkeypatch.setattr(module, "run", lambda options, name=module.__name__: asked.append((name, options.seconds)))
     monkeypatch.setattr("sys.argv", ["benchmarks"])
     main()
-    assert asked == [("benchmarks.speed", 1.5), ("benchmarks.hardware", 6.0)]
+    assert asked == [("benchmarks.speed", 1.5), ("benchmarks.sequences", 6.0), ("benchmarks.hardware", 6.0)]
+
+
+# --- sequences
+
+
+@pytest.mark.parametrize("who", sequences.CONTESTANTS, ids=lambda who: who.name)
+def test_step_of_a_sequence_agrees_with_dense_matrices(who):
+    if who.package == "pennylane":
+        pytest.importorskip("pennylane")
+    workload = sequences.qrnn(3, 1, 2)
+    x, w = workload.data(1)
+    assert x.shape == (sequences.STEPS, 2, 1)
+    x = x[:4]
+
+    def unrolled(x, w):
+        h, outputs = np.zeros((2, 2)), []
+        for step in x:
+            v = np.concatenate([step, h], -1)
+            angles = np.concatenate([np.arctan(v), np.arctan(v**2)], -1)
+            outputs.append(h := np.tanh([z(workload, row, w) for row in angles]))
+        return np.array(outputs)
+
+    y, gw, gx = (np.asarray(a) for a in import_module(who.module).prepare(workload, x, w)())
+    np.testing.assert_allclose(y, unrolled(x, w), atol=2e-6)
+    np.testing.assert_allclose(gw, slope(lambda w: (unrolled(x, w) ** 2).sum(), w), atol=2e-5)
+    np.testing.assert_allclose(gx, slope(lambda x: (unrolled(x, w) ** 2).sum(), x), atol=2e-5)
+
+
+def test_table_of_sequences_is_written(monkeypatch, tmp_path):
+    times = {"QRNN": 2.0, "peer": 60.0}
+    cells = {name: dict.fromkeys(("median_ms", "q1_ms", "q3_ms"), ms) for name, ms in times.items()}
+    measured = {"versions": {}, "absent": [], "rows": [{"workload": "tiny", "cells": cells}]}
+    monkeypatch.setattr(speed, "compare", lambda *_: measured)
+    text = sequences.run(Namespace(out=tmp_path))
+    assert "| QRNN | **2** (2 to 2) 1× |" in text and "| peer | **60** (60 to 60) 30× |" in text
+    assert (tmp_path / "sequences.md").read_text() == text
 
 
 # --- machine and memory

@@ -362,6 +362,23 @@ def test_a_gate_outside_the_light_cone_is_not_ignored(form, angle):
     assert found.isnan().all()
 
 
+@dtypes
+@pytest.mark.parametrize("value", [0.5, np.inf])
+def test_cosines_of_few_and_of_many_numbers_agree(form, monkeypatch, dtype, value):
+    features, angles = tensors(CIRCUITS["functions"], 0, 5, dtype=dtype)
+    with torch.no_grad():
+        features[2, 1] = value
+    found = []
+    for few in (0, 10**9):
+        monkeypatch.setattr(engine, "FEW_NUMBERS", few)
+        y = Statevector().expectation(CIRCUITS["functions"], features, angles, z_each(6))
+        found.append((y, *torch.autograd.grad(y.sum(), (features, angles))))
+    own = [0, 1, 3, 4]
+    (y, gx, gw), (y_, gx_, gw_) = found
+    assert close(y[own], y_[own], atol(dtype)) and close(gx[own], gx_[own], 10 * atol(dtype))
+    assert close(y.isnan(), y_.isnan()) and close(gw.isnan(), gw_.isnan())
+
+
 # Batches of nothing and of one; memory.
 
 

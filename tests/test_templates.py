@@ -29,6 +29,7 @@ from circuits.templates import (
     kept_qubits,
     mps,
     qcnn,
+    recurrent_block,
     simplified_two_design,
     strongly_entangling,
     tree_tensor_network,
@@ -390,6 +391,34 @@ def test_fast_weight_circuit_is_the_papers(n_qubits, n_layers, n_features):
 
     assert (circuit.n_inputs, circuit.n_weights) == (len(x) + theta.size, 0)
     assert same(circuit, pennylane_unitary(foreign, n_qubits), np.concatenate([x, theta.ravel()]))
+
+
+# The block of recurrent networks
+
+
+@pytest.mark.parametrize("n_qubits", [1, 2, 3, 4, 5])
+def test_recurrent_block_is_the_papers_in_pennylane(n_qubits):
+    x, w = draw(n_qubits), draw((3, n_qubits, 3), seed=1)
+
+    def foreign():
+        for q in range(n_qubits):
+            qp.Hadamard(q)
+            qp.RY(np.arctan(x[q]), q)
+            qp.RZ(np.arctan(x[q] ** 2), q)
+        for layer in w:
+            for q in range(n_qubits) if n_qubits > 1 else ():
+                qp.CNOT([q, (q + 1) % n_qubits])
+            for q in range(n_qubits) if n_qubits > 2 else ():
+                qp.CNOT([q, (q + 2) % n_qubits])
+            for q in range(n_qubits):
+                qp.Rot(*layer[q], q)
+
+    assert same(recurrent_block(n_qubits, 3), pennylane_unitary(foreign, n_qubits), x, w)
+
+
+def test_recurrent_block_has_the_papers_numbers_by_default():
+    circuit = recurrent_block(4)
+    assert circuit == recurrent_block(4, n_layers=2) and (circuit.n_inputs, circuit.n_weights) == (4, 24)
 
 
 # Two-qubit blocks

@@ -172,8 +172,9 @@ def _bind(plan: Plan, x: Tensor, w: Tensor, start: Tensor) -> _Call:
 def _cos_sin(t: Tensor) -> tuple[np.ndarray, np.ndarray]:
     if t.numel() > FEW_NUMBERS:
         return torch.cos(t).numpy(), torch.sin(t).numpy()
+    t_, cos, sin = t.numpy(), torch.empty_like(t).numpy(), torch.empty_like(t).numpy()  # aligned
     with np.errstate(invalid="ignore"):  # infinite angles give NaN
-        return np.cos(t.numpy()), np.sin(t.numpy())
+        return np.cos(t_, cos), np.sin(t_, sin)
 
 
 def _slot_threads(plan: Plan, x: np.ndarray) -> int:
