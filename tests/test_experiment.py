@@ -15,8 +15,7 @@ import pytest
 import torch
 from planted_experiments import toy_paper
 
-from hybrid import experiment as running
-from hybrid import experiments, records
+from hybrid import experiment, experiments, records
 from hybrid.claims import Claim
 from hybrid.experiment import Case, Experiment, Outcome, Row, load, plan, run
 from hybrid.records import RecordError
@@ -27,8 +26,8 @@ NO_TIME = {"training": 0.0, "prediction": 0.0}
 LEVELS = {level: {"seeds": 2} for level in ("quick", "default", "full")}
 
 
-def quick(out, experiment=TOY, **options):
-    return run(plan(experiment, "quick", out=out, **{"jobs": 1, **options}), show=False)
+def quick(out, paper=TOY, **options):
+    return run(plan(paper, "quick", out=out, **{"jobs": 1, **options}), show=False)
 
 
 def one_row(function, **options):
@@ -112,7 +111,7 @@ def test_a_worker_that_cannot_reach_the_folder_runs_without_a_checkpoint(tmp_pat
     cases = []
     trial = plan(TOY, "quick", out=tmp_path).units[0]
     function = lambda case: cases.append(case) or Outcome(1.0, NONE, NO_TIME)  # noqa: E731
-    running.attempt(trial, function, None, (), tmp_path, tmp_path / "elsewhere" / "checkpoint")
+    experiment.attempt(trial, function, None, (), tmp_path, tmp_path / "elsewhere" / "checkpoint")
     assert cases[0].checkpoint is None
 
 
@@ -137,7 +136,7 @@ def test_every_experiment_is_called_as_its_file():
 def test_a_finished_experiment_is_not_run_again(finished, monkeypatch):
     out, found = finished
     before = content(out)
-    monkeypatch.setattr(running, "attempt", lambda *_: pytest.fail("run again"))
+    monkeypatch.setattr(experiment, "attempt", lambda *_: pytest.fail("run again"))
     assert scores(quick(out)) == scores(found)
     assert content(out) == before
 
@@ -153,9 +152,9 @@ def test_what_is_missing_is_run_and_the_rest_is_left_alone(tmp_path, finished):
 
 
 def test_more_seeds_and_tasks_use_what_is_finished(tmp_path, finished, monkeypatch):
-    done, attempt = [], running.attempt
+    done, attempt = [], experiment.attempt
     quick(tmp_path, seeds=1, tasks=["beat"])
-    monkeypatch.setattr(running, "attempt", lambda trial, *rest: (done.append(trial), attempt(trial, *rest))[1])
+    monkeypatch.setattr(experiment, "attempt", lambda trial, *rest: (done.append(trial), attempt(trial, *rest))[1])
     assert scores(quick(tmp_path)) == scores(finished[1])
     assert len(done) == 16 - 4 and not [trial for trial in done if (trial.task, trial.seed) == ("beat", 0)]
 
