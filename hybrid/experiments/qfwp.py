@@ -12,7 +12,7 @@ from functools import partial
 
 from hybrid.claims import Claim, sentences
 from hybrid.experiment import Experiment, Results, Row
-from hybrid.forecasters import fast_weights, recurrent, rows
+from hybrid.forecasters import fast_weights, recurrent, rows, verdicts
 
 SIZES = {"QFWP": 111, "QLSTM": 149}
 
@@ -47,7 +47,7 @@ def experiment() -> Experiment:
 
 def verdict(results: Results) -> list[str]:
     """Say which row is the best where, and what is left of the claims."""
-    return [*rows.plainly(results), *_cost(results), *sentences(results)]
+    return [*verdicts.plainly(results), *_cost(results), *sentences(results)]
 
 
 def _rows() -> Iterator[Row]:

@@ -12,7 +12,7 @@ from functools import partial
 
 from hybrid.claims import Claim, sentences
 from hybrid.experiment import Experiment, Outcome, Results, Row
-from hybrid.forecasters import recurrent, reservoirs, rows
+from hybrid.forecasters import recurrent, reservoirs, rows, verdicts
 from hybrid.units import count_parameters
 
 #: Of each quantum cell: the classical network of its kind.
@@ -49,7 +49,7 @@ def experiment() -> Experiment:
 def verdict(results: Results) -> list[str]:
     """Say what is left of the claims, which row is the best where, and who needs fewer epochs."""
     pairs = [(f"{kind}, frozen, by gradient", f"{other}, frozen, by gradient") for kind, other in KINDS.items()]
-    return [*rows.plainly(results), *sentences(results), *rows.epochs(results, pairs)]
+    return [*verdicts.plainly(results), *sentences(results), *verdicts.epochs(results, pairs)]
 
 
 def _rows() -> Iterator[Row]:
