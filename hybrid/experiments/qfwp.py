@@ -24,7 +24,7 @@ def experiment() -> Experiment:
     return Experiment(
         name="qfwp",
         title="Learning to Program Variational Quantum Circuits with Fast Weights (Chen 2024)",
-        arxiv="2402.17760",
+        arxiv="arXiv:2402.17760",
         claim=(
             "The quantum fast weight programmer performs comparably to or better than the fully trained quantum long "
             "short-term memory on time series, without a quantum recurrent network."

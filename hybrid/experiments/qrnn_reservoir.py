@@ -28,7 +28,7 @@ def experiment() -> Experiment:
     return Experiment(
         name="qrnn-reservoir",
         title="Reservoir Computing via Quantum Recurrent Neural Networks (Chen, Fry, Deshmukh et al. 2022)",
-        arxiv="2211.02612",
+        arxiv="arXiv:2211.02612",
         claim=(
             "Quantum recurrent networks whose random weights stay frozen, with a trained linear readout, come close to "
             "fully trained ones, and learn in fewer epochs than classical reservoirs in most cases."
