@@ -405,7 +405,7 @@ def _unroll(cell: QuantumCell, steps: Steps, states: States) -> tuple[Steps, Sta
 
 
 def _together(v: Tensor, *layers: QuantumLayer) -> Tensor:
-    """Return what circuits of one form read from the same features, (len(layers), *, n_qubits), in one call."""
+    """Return what circuits of one form read from the same features, (len(layers), *, n_readouts), in one call."""
     weights = torch.stack([layer.weights for layer in layers])
     return layers[0](v, weights.reshape(len(layers), *[1] * (v.ndim - 1), -1))
 

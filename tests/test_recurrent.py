@@ -405,8 +405,10 @@ def test_under_autocast(kind):
     rnn, x = LAYERS[kind](1, 2), torch.linspace(-1, 1, 6).reshape(3, 2, 1)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         y, state = rnn(x.bfloat16())
-        again, _ = rnn(x.bfloat16(), state)
-    assert y.dtype == again.dtype == torch.float32 and torch.equal(y, rnn(x.bfloat16().float())[0])
+        again, _ = rnn(x.bfloat16(), whole([s.bfloat16() for s in parts(state)]))
+        step, _ = rnn.cells[0](x[0].bfloat16())
+    assert y.dtype == again.dtype == step.dtype == torch.float32
+    assert torch.equal(y, rnn(x.bfloat16().float())[0]) and torch.equal(step, y[0])
 
 
 def test_printed():
