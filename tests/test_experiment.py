@@ -328,6 +328,9 @@ def test_a_row_that_cannot_be_told_from_others_is_refused(tmp_path):
         (lambda: replace(TOY, levels={"quick": {}}), r"got levels \['quick'\], expected quick, default, full, each wi"),
         (lambda: replace(TOY, rows=TOY.rows[:1] * 2), r"got the rows \['circuit', 'circuit'\], expected one or more"),
         (lambda: replace(TOY, tasks=()), r"got the tasks \[\], expected one or more, each with a name of its own"),
+        (lambda: replace(TOY, claims=(Claim("", "circuit", "MLP", tasks=("a",)),)), r"Unknown task 'a': expected on"),
+        (lambda: replace(TOY, rows=(replace(TOY.rows[0], tasks=("a",)),), claims=()), r"Unknown task 'a': expected on"),
+        (lambda: replace(TOY, published={"circuit": {"a": "0.1"}}), r"Unknown task 'a': expected one of sine, beat"),
         (lambda: replace(TOY, claims=(Claim("", "circuit", "cat"),)), r"Unknown row 'cat': expected one of circuit, f"),
     ],
 )  # fmt: skip

@@ -77,7 +77,7 @@ def test_stopped_at_several_moments_it_goes_on_and_finds_the_same_numbers(tmp_pa
 def test_ctrl_c_says_what_is_kept(tmp_path, undisturbed):
     out = tmp_path / "out"
     begin = STOP.format(n_records=2, kill=CTRL_C)
-    code, stdout, stderr = finish(launch(tmp_path / "begin", *toy(out, jobs=2), begin=begin))
+    code, stdout, stderr = finish(launch(tmp_path / "begin", *toy(out), begin=begin))
     assert (code, stdout) == (130, "")
     *said, last = stderr.splitlines()
     assert last == f"qml: Interrupted: 2 of {N_TRIALS} runs are kept in {out}; {AGAIN}."
