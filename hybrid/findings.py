@@ -80,7 +80,8 @@ def tables(results: Results) -> Iterator[Table]:
 
     for task in results.tasks:
         shown = Table(title=f"{results.experiment.name}, {task}")
-        for i, column in enumerate(("row", results.experiment.metric, "paper", "parameters", "seconds")):
+        paper = ("paper",) if results.experiment.published else ()
+        for i, column in enumerate(("row", results.experiment.metric, *paper, "parameters", "seconds")):
             shown.add_column(column, justify="right" if i else "left")
         for row in results.rows(task):
             shown.add_row(*_short(results, task, row), style="bold" if row.kind == "quantum" else None)
@@ -233,9 +234,9 @@ def _cells(results: Results, task: str, row: Row) -> tuple[str, ...]:
 def _short(results: Results, task: str, row: Row) -> tuple[str, ...]:
     """Return the cells of a row for a terminal, fewer and narrower."""
     name, mean, *published, quantum, classical, frozen, training, prediction = _cells(results, task, row)
-    paper = published[0] if published and published[0] != _NOT_GIVEN else "–"
+    paper = ["–" if figure == _NOT_GIVEN else figure for figure in published]
     parameters = f"{quantum} + {classical}" + (f" ({frozen})" if frozen != "0" else "")
-    return name, mean, paper, parameters, f"{training} + {prediction}"
+    return name, mean, *paper, parameters, f"{training} + {prediction}"
 
 
 def _interval(results: Results, task: str, row: Row) -> Interval:

@@ -129,7 +129,7 @@ def _report(results: Results) -> None:
     console = Console()
     for table in findings.tables(results):
         console.print(table)
-    console.print(f"\nThe paper: {results.experiment.claim}", highlight=False, markup=False)
+    console.print(f"\nThe paper claims: {results.experiment.claim}", highlight=False, markup=False)
     for sentence in findings.verdict(results):
         console.print(f"\n{sentence}", highlight=False, markup=False)
     print(f"\nReport: {next(file for file in files if file.suffix == '.html')}")

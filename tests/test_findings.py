@@ -120,12 +120,20 @@ def test_a_verdict_of_ones_own(tmp_path):
     assert findings.verdict(found) == ["13 records."]
 
 
-def test_the_terminal_tables_fit_80_columns(written):
+def shown(found):
     console = Console(width=80)
     with console.capture() as captured:
-        for table in findings.tables(written[0]):
+        for table in findings.tables(found):
             console.print(table)
-    text = captured.get()
+    return captured.get()
+
+
+def test_the_terminal_tables_have_no_column_for_figures_that_are_not_given(written):
+    assert "paper" in shown(written[0]) and "paper" not in shown(results(SCORES, KINDS))
+
+
+def test_the_terminal_tables_fit_80_columns(written):
+    text = shown(written[0])
     assert max(map(len, text.splitlines())) <= 80 and "…" not in text
     assert "24 + 4 (1,200)" in text and "14 + 0.25" in text and "0.777" in text and "0.4 [0, 1.5]" in text
 

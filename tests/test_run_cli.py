@@ -120,7 +120,7 @@ def test_the_default_output_folder_and_what_is_printed(option, folder, seeds, tm
     assert code == 0 and len(content(out)) == 3 * seeds + 1 == len(stderr.splitlines())
     assert "toy-paper, beat" in stdout and "sine" not in stdout
     text = " ".join(stdout.split())
-    assert "The paper: Toys of <two> qubits learn waves. “the circuit is better than persistence”" in text
+    assert "The paper claims: Toys of <two> qubits learn waves. “the circuit is better than persistence”" in text
     assert "The quantum layer of frozen circuit contributes " in text
     assert stdout.rstrip().endswith(f"Report: {out / 'report.html'}")
     assert (
