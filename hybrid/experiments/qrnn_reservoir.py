@@ -30,8 +30,8 @@ def experiment() -> Experiment:
         title="Reservoir Computing via Quantum Recurrent Neural Networks (Chen, Fry, Deshmukh et al. 2022)",
         arxiv="arXiv:2211.02612",
         claim=(
-            "Quantum recurrent networks whose random weights stay frozen, with a trained linear readout, come close to "
-            "fully trained ones, and learn in fewer epochs than classical reservoirs in most cases."
+            "Quantum recurrent networks with frozen random weights, whose last, linear layer alone is trained, reach "
+            "results comparable to fully trained ones, and learn in fewer epochs than classical ones in most cases."
         ),
         metric="test NRMSE",
         lower_is_better=True,
