@@ -14,6 +14,7 @@ from hybrid.claims import Claim, sentences
 from hybrid.experiment import Experiment, Results, Row
 from hybrid.forecasters import fast_weights, recurrent, rows, verdicts
 
+#: Parameters of the two networks.
 SIZES = {"QFWP": 111, "QLSTM": 149}
 
 _PAPER_TASKS = rows.WINDOW_TASKS[:4]
