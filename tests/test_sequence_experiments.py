@@ -9,7 +9,7 @@ from planted_results import results
 
 from hybrid import experiment
 from hybrid.experiments import qfwp, qrnn_reservoir
-from hybrid.forecasters import verdicts
+from hybrid.forecasters import fast_weights, recurrent, verdicts
 
 PAPERS = ("qfwp", "qrnn-reservoir")
 
@@ -44,6 +44,12 @@ def test_rows_are_those_that_the_claim_should_have_beside_it(name):
     for task in paper.tasks:
         linear = [row.name for row in paper.rows if row.name.startswith("AR") and task in row.tasks]
         assert linear == (["AR(p), p by BIC"] if task.endswith("_long") else ["AR(4)"])
+
+
+def test_classical_networks_are_compared_at_the_sizes_of_the_quantum_ones():
+    built = {kind: recurrent.quantum(kind) for kind in recurrent.QUANTUM} | {"QFWP": fast_weights.build()}
+    sizes = {kind: sum(p.numel() for p in model.parameters()) for kind, model in built.items()}
+    assert sizes == qrnn_reservoir.SIZES | qfwp.SIZES
 
 
 # --- verdicts --------------------------------------------------------------------------------------------------------

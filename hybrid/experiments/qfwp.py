@@ -14,6 +14,7 @@ from hybrid.claims import Claim, sentences
 from hybrid.experiment import Experiment, Results, Row
 from hybrid.forecasters import fast_weights, recurrent, rows, verdicts
 
+#: Parameters of the two networks.
 SIZES = {"QFWP": 111, "QLSTM": 149}
 
 _PAPER_TASKS = rows.WINDOW_TASKS[:4]
@@ -26,8 +27,8 @@ def experiment() -> Experiment:
         title="Learning to Program Variational Quantum Circuits with Fast Weights (Chen 2024)",
         arxiv="arXiv:2402.17760",
         claim=(
-            "The quantum fast weight programmer performs comparably to or better than the fully trained quantum long "
-            "short-term memory on time series, without a quantum recurrent network."
+            "Quantum fast weights learn what came before without a quantum recurrent network, and on time series they "
+            "perform comparably to models with a quantum long short-term memory (QLSTM), or better."
         ),
         metric="test NRMSE",
         lower_is_better=True,
