@@ -9,7 +9,7 @@ import pytest
 
 nbformat = pytest.importorskip("nbformat")
 nbclient = pytest.importorskip("nbclient")
-for library in ("ipykernel", "pennylane", "qiskit_aer", "qiskit_ibm_runtime"):
+for library in ("ipykernel", "pennylane", "qiskit_aer", "qiskit_ibm_runtime", "reservoirpy"):
     pytest.importorskip(library)
 
 FOLDER = Path(__file__).parent.parent / "tutorials"
@@ -42,6 +42,15 @@ SHRUNK = {
         "shots=512": "shots=32",
         "budget_seconds=60": "budget_seconds=4",
         "n_steps = 8": "n_steps = 4",
+    },
+    "6_quantum_recurrent_networks": {
+        "n_epochs = 40": "n_epochs = 2",
+        "range(3)": "range(1)",
+    },
+    "7_reservoirs": {
+        "n_steps = 1500": "n_steps = 300",
+        "n_values = 1000": "n_values = 200",
+        "n_measured = 600": "n_measured = 200",
     },
 }
 
