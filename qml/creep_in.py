@@ -58,10 +58,8 @@ class FlippedQuanv3x3(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.in_channels, self.out_channels = (
-            whole("in_channels", in_channels, 1),
-            whole("out_channels", out_channels, 1),
-        )
+        self.in_channels = whole("in_channels", in_channels, 1)
+        self.out_channels = whole("out_channels", out_channels, 1)
         options: dict[str, Any] = {"device": device, "dtype": dtype}
         self.unitaries = SpecialUnitary(2, out_channels, in_channels, unitary=unitary, **options)
         self.bias = nn.Parameter(torch.randn(out_channels, **options))
@@ -171,10 +169,8 @@ class DataReUploadingLinear(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.in_features, self.out_features = (
-            whole("in_features", in_features, 1),
-            whole("out_features", out_features, 1),
-        )
+        self.in_features = whole("in_features", in_features, 1)
+        self.out_features = whole("out_features", out_features, 1)
         self.n_layers, self.n_qubits = whole("n_layers", n_layers, 1), self._n_qubits(n_qubits)
         options: dict[str, Any] = {"device": device, "dtype": dtype}
         self.unitaries = SpecialUnitary(self.n_qubits, n_layers, unitary=unitary, **options)

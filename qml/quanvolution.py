@@ -16,7 +16,7 @@ from circuits.observables import Readout, as_readout
 from circuits.templates import basic_entangler
 from qml.checks import whole
 from qml.init import uniform_
-from qml.layer import QuantumLayer
+from qml.layer import QuantumLayer, checked_circuit
 
 PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}
 
@@ -105,10 +105,8 @@ class Quanvolution2d(nn.Module):
     ) -> None:
         super().__init__()
         _refuse(groups, bias)
-        self.in_channels, self.out_channels = (
-            whole("in_channels", in_channels, 1),
-            whole("out_channels", out_channels, 1),
-        )
+        self.in_channels = whole("in_channels", in_channels, 1)
+        self.out_channels = whole("out_channels", out_channels, 1)
         self.kernel_size = _pair("kernel_size", kernel_size, 1)
         self.stride, self.dilation = _pair("stride", stride, 1), _pair("dilation", dilation, 1)
         self.padding, self.padding_mode = padding, padding_mode
@@ -180,7 +178,7 @@ class Quanvolution2d(nn.Module):
             return _default_circuit(n_values, whole("n_layers", 2 if n_layers is None else n_layers, 1))
         if n_layers is not None:
             raise ValueError(f"got a circuit and n_layers={n_layers}, expected one of them: leave n_layers out")
-        if isinstance(circuit, Circuit) and circuit.n_inputs != n_values:
+        if checked_circuit(circuit).n_inputs != n_values:
             raise ValueError(
                 f"got a circuit of {circuit.n_inputs} features for patches of {self.in_channels} × {height} × {width} "
                 f"values, expected {n_values}: one feature per value"
