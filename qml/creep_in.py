@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from qml.checks import real, whole
 from qml.quanvolution import batched
-from qml.special_unitary import SpecialUnitary, squared_moduli, symmetric_part
+from qml.special_unitary import SpecialUnitary, like_parameters, squared_moduli, symmetric_part
 
 
 class FlippedQuanv3x3(nn.Module):
@@ -83,7 +83,7 @@ class FlippedQuanv3x3(nn.Module):
         Raises
         ------
         TypeError
-            If the image is no tensor of floating point numbers.
+            If the image is no tensor of the dtype and device of the parameters.
         ValueError
             If its shape is wrong.
         """
@@ -109,7 +109,7 @@ class FlippedQuanv3x3(nn.Module):
         return self.unitaries()[..., 0]
 
     def _images(self, x: Tensor) -> Tensor:
-        images = batched(x, self.in_channels)
+        images = batched(like_parameters("images", x, self.bias), self.in_channels)
         if min(images.shape[-2:]) < 3:
             raise ValueError(f"got an image of {tuple(x.shape[-2:])}, expected at least (3, 3): pad it or leave it out")
         return images
@@ -191,6 +191,8 @@ class DataReUploadingLinear(nn.Module):
 
         Raises
         ------
+        TypeError
+            If the features are no tensor of the dtype and device of the parameters.
         ValueError
             If the last dimension is wrong.
         """
@@ -199,6 +201,7 @@ class DataReUploadingLinear(nn.Module):
 
     def probabilities(self, x: Tensor) -> Tensor:
         """Return ``|<i|φ>|^2`` of all basis states, (*, 2**n_qubits)."""
+        x = like_parameters("features", x, self.bias)
         if not x.ndim or x.shape[-1] != self.in_features:
             raise ValueError(
                 f"got features of shape {tuple(x.shape)}, expected (*, {self.in_features}): flatten images"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from qml.checks import whole
-from qml.special_unitary import SpecialUnitary, squared_moduli, symmetric_part
+from qml.special_unitary import SpecialUnitary, like_parameters, squared_moduli, symmetric_part
 
 Evolution = Callable[[Tensor, Tensor], Tensor]  # (time, state) -> state
 
@@ -90,7 +90,7 @@ class HamiltonianReuploading(nn.Module):
 
         Parameters
         ----------
-        images : Tensor, shape (*, 2**n_qubits, 2**n_qubits)
+        images : Tensor, shape (*, 2**n_qubits, 2**n_qubits), of any floating point dtype
 
         Returns
         -------
@@ -120,9 +120,12 @@ class HamiltonianReuploading(nn.Module):
 
         Raises
         ------
+        TypeError
+            If the images are no tensor of the dtype and device of the parameters.
         ValueError
             If the shape is wrong.
         """
+        x = like_parameters("images", x, self.times)
         evolve = self._evolution(x)
         dim = 2**self.n_qubits
         state = torch.full((*x.shape[:-2], dim), dim**-0.5, dtype=x.dtype.to_complex(), device=x.device)

@@ -145,8 +145,7 @@ class QuantumLayer(nn.Module):
             If the last dimension is wrong.
         """
         used = self.weights if weights is None else weights
-        if isinstance(x, Tensor) and x.dtype in AUTOCAST_DTYPES and torch.is_autocast_enabled(x.device.type):
-            x = x.to(used.dtype)  # circuits are computed in full precision
+        x = full_precision(x, used)
         with nullcontext() if self.training else deferred():  # what only predicts pays for no gradient
             y = self.backend.expectation(self.circuit, x, used, self.observables)
         self.__dict__["last_stderr"] = getattr(self.backend, "last_stderr", None)  # past the search of nn.Module
@@ -207,6 +206,13 @@ class QuantumLayer(nn.Module):
         except ModuleNotFoundError:
             drawing = ""
         return f'<pre style="line-height:1.1">{html.escape(f"{self}")}\n{html.escape(drawing)}</pre>'
+
+
+def full_precision(x: Any, weights: Tensor) -> Any:
+    """Return features that autocast made narrow in the weights' dtype: circuits are computed in full precision."""
+    if isinstance(x, Tensor) and x.dtype in AUTOCAST_DTYPES and torch.is_autocast_enabled(x.device.type):
+        return x.to(weights.dtype)
+    return x
 
 
 def _refuse_other_circuit(layer: QuantumLayer, state: dict[str, Any], prefix: str, *_: Any) -> None:

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from circuits.gates import PAULIS
 from qml.checks import whole
+from qml.layer import full_precision
 
 #: 128 × 128 matrices of 16,383 angles each; the next size has 65,535 angles.
 MAX_QUBITS = 7
@@ -121,6 +122,19 @@ def squared_moduli(state: Tensor) -> Tensor:
 def symmetric_part(matrix: Tensor) -> Tensor:
     """Return ``(M + M^T) / 2``: how a real matrix becomes an observable or a Hamiltonian."""
     return (matrix + matrix.mT) / 2
+
+
+def like_parameters(name: str, x: Any, parameter: Tensor) -> Tensor:
+    """Return features that fit a module's parameters, or raise TypeError; autocast's narrow ones are widened."""
+    x = full_precision(x, parameter)
+    if not isinstance(x, Tensor):
+        raise TypeError(f"got {name} of type {type(x).__name__}, expected a tensor: torch.as_tensor(...)")
+    if x.dtype != parameter.dtype or x.device != parameter.device:
+        raise TypeError(
+            f"got {name} {x.dtype} on {x.device}, expected {parameter.dtype} on {parameter.device} as the parameters: "
+            "call .to() on one of the two"
+        )
+    return x
 
 
 def _n_qubits(coefficients: Tensor) -> int:

@@ -104,7 +104,11 @@ def test_flipped_quanvolution_differentiates():
             r"got an image of \(2, 5\), expected at le",
         ),
         (lambda: FlippedQuanv3x3(1, 1)(torch.zeros(1, 2, 5, 5)), ValueError, r"got images of shape \(1, 2, 5, 5\)"),
-        (lambda: FlippedQuanv3x3(1, 1)(torch.zeros(1, 1, 5, 5).int()), TypeError, "got an image of dtype torch.int32"),
+        (
+            lambda: FlippedQuanv3x3(1, 1)(torch.zeros(1, 1, 5, 5).int()),
+            TypeError,
+            "got images torch.int32 on cpu, expected torch.float32 on cpu as the parameters: call",
+        ),
     ],
 )
 def test_flipped_quanvolution_refuses(call, error, text):
@@ -226,6 +230,22 @@ def test_reuploading_refuses(call, text):
 
 
 # Both as modules.
+
+
+@pytest.mark.parametrize("layer", [FlippedQuanv3x3(1, 1), DataReUploadingLinear(5, 1)], ids=lambda m: type(m).__name__)
+def test_features_of_another_kind(layer):
+    with pytest.raises(TypeError, match=r"got (images|features) of type ndarray, expected a tensor: torch\.as_tensor"):
+        layer(np.zeros((1, 5, 5)))
+    with pytest.raises(TypeError, match=r"got (images|features) torch\.float64 on cpu, expected torch\.float32 on cpu"):
+        layer(torch.zeros(1, 5, 5).double())
+
+
+def test_under_autocast():
+    layer = DataReUploadingLinear(4, 2)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = layer(torch.ones(3, 4, dtype=torch.bfloat16))
+    assert found.dtype == torch.float32 and torch.equal(found, layer(torch.ones(3, 4)))
+
 
 MAKE = {
     "flipped": lambda **options: made(FlippedQuanv3x3, 1, 2, **options),

@@ -217,6 +217,17 @@ def test_manual_seed_dtype_device_and_printed():
     assert made(2, 1).extra_repr() == "2, n_layers=1, out_features=4, blocks=((0, 1),)"
 
 
+def test_images_of_another_kind():
+    layer = HamiltonianReuploading(2, 1)
+    with pytest.raises(TypeError, match=r"got images of type ndarray, expected a tensor: torch\.as_tensor"):
+        layer(np.zeros((4, 4)))
+    with pytest.raises(
+        TypeError, match=r"got images torch\.float64 on cpu, expected torch\.float32 on cpu as the param"
+    ):
+        layer(images(4, 4))
+    assert layer.spectrum(images(4, 4)).dtype == torch.float64  # decomposed in double, trained in single
+
+
 WRONG_BLOCKS = [[], [()], [(0, 1), (2,)], [(0, 3)], [(1, 1)], [(-1, 0)], [(0, "1")]]
 
 
