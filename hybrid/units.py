@@ -22,9 +22,12 @@ from hybrid import progress, records, running, training
 from hybrid.data import Dataset, Split, split
 from hybrid.progress import Tell
 from hybrid.records import Record, Unit
-from qml import QuantumLayer
+from qml import HamiltonianReuploading, QuantumLayer, SpecialUnitary
 
 Build = Callable[..., Any]
+
+#: Modules whose parameters count as quantum.
+QUANTUM = (QuantumLayer, SpecialUnitary, HamiltonianReuploading)
 
 #: Samples of the test part that are predicted after every epoch, to watch.
 N_WATCHED = 1000
@@ -112,12 +115,12 @@ def n_trainable(unit: Unit, build: Build, n_features: int, n_classes: int) -> in
 def count_parameters(model: Any) -> dict[str, int]:
     """Count a model's parameters: trainable quantum, trainable classical, and frozen ones of either kind.
 
-    Quantum parameters are those that live in a :class:`qml.QuantumLayer`. Of a fitted scikit-learn model the
-    coefficients and intercepts count as classical.
+    Quantum parameters are those of circuits, and of unitaries that only a simulator has. Of a fitted scikit-learn
+    model the coefficients and intercepts count as classical.
     """
     if not isinstance(model, nn.Module):
         return {"quantum": 0, "classical": int(model.coef_.size + model.intercept_.size), "frozen": 0}
-    layers = [layer for layer in model.modules() if isinstance(layer, QuantumLayer)]
+    layers = [layer for layer in model.modules() if isinstance(layer, QUANTUM)]
     quantum = {id(parameter) for layer in layers for parameter in layer.parameters()}
     counts = {"quantum": 0, "classical": 0, "frozen": 0}
     for parameter in model.parameters():

@@ -7,24 +7,35 @@ from qml.capacity import (
     plot_information_processing_capacity,
     plot_memory_capacity,
 )
+from qml.creep_in import DataReUploadingLinear, FlippedQuanv3x3
 from qml.draw import draw
 from qml.fast_weights import FastWeightProgrammer
+from qml.hamiltonian import HamiltonianReuploading
 from qml.ising import IsingReservoir
 from qml.layer import QuantumLayer
+from qml.parallel import ParallelCircuits
+from qml.quanvolution import Quanvolution2d
 from qml.recurrent import QGRU, QLSTM, QRNN, QGRUCell, QLSTMCell, QRNNCell
 from qml.reservoir import QuantumReservoir
+from qml.special_unitary import SpecialUnitary
 
 __all__ = [
     "QGRU",
     "QLSTM",
     "QRNN",
+    "DataReUploadingLinear",
     "FastWeightProgrammer",
+    "FlippedQuanv3x3",
+    "HamiltonianReuploading",
     "IsingReservoir",
+    "ParallelCircuits",
     "QGRUCell",
     "QLSTMCell",
     "QRNNCell",
     "QuantumLayer",
     "QuantumReservoir",
+    "Quanvolution2d",
+    "SpecialUnitary",
     "draw",
     "information_processing_capacity",
     "init",

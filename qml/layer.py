@@ -81,7 +81,7 @@ class QuantumLayer(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.circuit = _checked_circuit(circuit)
+        self.circuit = checked_circuit(circuit)
         self.observables = _checked_readout(circuit, observables, readout)
         self.init = init
         self.last_stderr: Tensor | None = None
@@ -236,7 +236,8 @@ def _checked_dtype(dtype: torch.dtype | None) -> torch.dtype:
     return found
 
 
-def _checked_circuit(circuit: Any) -> Circuit:
+def checked_circuit(circuit: Any) -> Circuit:
+    """Return a circuit, or raise TypeError for what is none."""
     if not isinstance(circuit, Circuit):
         raise TypeError(
             f"got {type(circuit).__name__} as a circuit, expected circuits.Circuit: "

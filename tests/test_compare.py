@@ -22,7 +22,7 @@ from hybrid.compare import CONTROLS, compare, resolve
 from hybrid.data import Dataset, load, split
 from hybrid.models import reuploading
 from hybrid.records import RecordError, Unit
-from qml import QuantumLayer
+from qml import DataReUploadingLinear, FlippedQuanv3x3, HamiltonianReuploading, QuantumLayer
 
 IRIS = load("iris")
 TOY = {"toy": toy_model.build}
@@ -87,6 +87,13 @@ def test_shared_and_classical_parameters_are_counted_once():
     model = nn.Sequential(shared, layer, shared, layer)
     assert isinstance(layer, QuantumLayer)
     assert units.count_parameters(model) == {"quantum": 2, "classical": 4, "frozen": 0}
+
+
+def test_parameters_of_unitaries_are_quantum():
+    model = nn.Sequential(
+        FlippedQuanv3x3(1, 2), DataReUploadingLinear(4, 2, 3, scale=1.0), HamiltonianReuploading(2, 3)
+    )
+    assert units.count_parameters(model) == {"quantum": 30 + 9 + 48, "classical": 2 + 3, "frozen": 0}
 
 
 def test_the_controls_are_asked_for_by_name():

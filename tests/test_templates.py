@@ -14,7 +14,7 @@ import qiskit.circuit.library as ql
 from foreign import equal_up_to_phase, pennylane_unitary, qiskit_unitary
 from strategies import haar_unitary
 
-from circuits import CX, RX, RY, Circuit, templates
+from circuits import CX, RX, RY, Circuit, templates, z_each
 from circuits.templates import (
     CONTROLLED_ROT,
     RY_CX,
@@ -24,7 +24,9 @@ from circuits.templates import (
     basic_entangler,
     data_reuploading,
     fast_weight_circuit,
+    few_data_qcnn,
     hardware_efficient,
+    interleaved_block_encoding,
     iqp,
     kept_qubits,
     mps,
@@ -37,7 +39,8 @@ from circuits.templates import (
 )
 
 NAMES = [module.name for module in pkgutil.iter_modules(templates.__path__) if not module.name.startswith("_")]
-SMALL = {"n_qubits": 3, "n_layers": 2}
+SMALL = {"n_qubits": 3, "n_layers": 2, "n_features": 16}
+PAIRED = ("few_data_qcnn", "qcnn", "tree_tensor_network", "mps")  # of pairs of qubits, at least one
 
 
 def function(name):
@@ -122,13 +125,13 @@ def test_a_number_of_layers_is_required(name):
         build(name, n_layers=0)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("qcnn", "tree_tensor_network", "mps")])
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in PAIRED])
 def test_one_qubit_is_enough_where_nothing_needs_two(name):
     circuit = build(name, n_qubits=1)
     assert all(op.qubits == (0,) for op in circuit.ops)
 
 
-@pytest.mark.parametrize("name", ["qcnn", "tree_tensor_network", "mps"])
+@pytest.mark.parametrize("name", PAIRED)
 def test_pairs_need_two_qubits(name):
     assert build(name, n_qubits=2).n_qubits == 2
     with pytest.raises(ValueError, match="got n_qubits=1, expected an integer of at least 2"):
@@ -213,6 +216,20 @@ def test_basic_entangler_is_pennylanes(n_qubits, rotation):
     assert same(basic_entangler(n_qubits, 3, rotation), foreign, w=w)
 
 
+def test_amplitudes_and_a_basic_entangler_are_the_layer_of_a_published_cnn():
+    """The circuit of arXiv:2509.13353: 16 features on 4 qubits, 8 weights, Z of each qubit."""
+    circuit, x, w = amplitude_encoding(4) + basic_entangler(4, 2), draw(16), draw((2, 4), seed=1)
+
+    @qp.qnode(qp.device("default.qubit", wires=4))
+    def foreign():
+        qp.AmplitudeEmbedding(x, range(4), normalize=True)
+        qp.BasicEntanglerLayers(w, range(4))
+        return [qp.expval(qp.PauliZ(q)) for q in range(4)]
+
+    assert (circuit.n_inputs, circuit.n_weights) == (16, 8)
+    assert np.allclose(dense.expectation(circuit, x, w.ravel(), z_each(4)), foreign(), rtol=0, atol=1e-10)
+
+
 @pytest.mark.parametrize(("n_qubits", "ranges"), [(1, None), (2, None), (4, None), (4, [2, 3, 1, 5, -1])])
 def test_strongly_entangling_is_pennylanes(n_qubits, ranges):
     w = draw((5, n_qubits, 3))
@@ -292,6 +309,11 @@ def test_a_ring_of_two_couples_once():
         (lambda: strongly_entangling(3, 1, [3]), "got the range 3 on 3 qubits, expected no multiple of 3"),
         (lambda: data_reuploading(2, 1, 0), "got n_features=0, expected an integer of at least 1"),
         (lambda: fast_weight_circuit(2, 1, 3), "got n_features=3, expected an integer from 1 to 2"),
+        (lambda: few_data_qcnn(5, 0), "got n_levels=0, expected an integer from 1 to 3"),
+        (lambda: few_data_qcnn(5, 4), "got n_levels=4, expected an integer from 1 to 3"),
+        (lambda: interleaved_block_encoding(2, 0), "got n_features=0, expected an integer of at least 1"),
+        (lambda: interleaved_block_encoding(2, 5), "got n_blocks=4, expected an integer from 1 to 3"),
+        (lambda: interleaved_block_encoding(2, 5, 0), "got n_blocks=0, expected an integer from 1 to 3"),
         (lambda: qcnn(4, 4), "got n_final=4, expected an integer from 1 to 3"),
         (lambda: kept_qubits(4, 0), "got n_final=0, expected an integer from 1 to 3"),
         (lambda: mps(3, block=CX), "got block=CX, expected a Circuit on 2 qubits: circuits.templates.SU4, for example"),
@@ -419,6 +441,96 @@ def test_recurrent_block_is_the_papers_in_pennylane(n_qubits):
 def test_recurrent_block_has_the_papers_numbers_by_default():
     circuit = recurrent_block(4)
     assert circuit == recurrent_block(4, n_layers=2) and (circuit.n_inputs, circuit.n_weights) == (4, 24)
+
+
+# Interleaved block encoding, against matrices written from the paper
+
+
+@pytest.mark.parametrize(
+    ("n_qubits", "n_features", "n_blocks", "lengths"),
+    [(5, 64, 4, [4, 3, 3, 3]), (3, 7, 2, [2, 1]), (2, 12, 1, [6]), (4, 12, 3, [1, 1, 1]), (1, 5, 4, [2, 1, 1, 1])],
+)
+def test_interleaved_block_encoding_is_the_papers(n_qubits, n_features, n_blocks, lengths):
+    circuit = interleaved_block_encoding(n_qubits, n_features, n_blocks, scale=1.5)
+    x, theta = draw(n_features), draw((sum(lengths), n_qubits), seed=1)
+    angles = 1.5 * np.append(x, np.zeros(theta.size - n_features)).reshape(theta.shape) + np.pi + theta
+    brick = [(q, q + 1) for start in (0, 1) for q in range(start, n_qubits - 1, 2)]
+    total, columns = np.eye(2**n_qubits), enumerate(angles)
+    for length in lengths:
+        for number, column in itertools.islice(columns, length):
+            total = dense.kron(*[(dense.rx, dense.rz)[number % 2](angle) for angle in column]) @ total
+        for pair in brick:
+            total = dense.embed(dense.FIXED["CX"], pair, n_qubits) @ total
+    assert (circuit.n_inputs, circuit.n_weights) == (n_features, theta.size)
+    assert same(circuit, total, x, theta)
+
+
+def test_interleaved_block_encoding_of_the_papers_size():
+    circuit = interleaved_block_encoding(10, 256)
+    names = [name for name, _ in itertools.groupby(op.gate.name for op in circuit.ops)]
+    lengths = [len(list(block)) for is_cx, block in itertools.groupby(names, lambda n: n == "CX") if not is_cx]
+    assert (circuit.n_weights, lengths) == (260, [8, 6, 6, 6])
+    assert sum(op.gate.name == "CX" for op in circuit.ops) == 36
+    assert circuit == interleaved_block_encoding(10, 256, n_blocks=4, scale=2.0)
+
+
+def test_a_last_column_of_rz_does_not_reach_readouts_of_z():
+    circuit = interleaved_block_encoding(3, 12)
+    x, w = values(circuit)
+    before = dense.expectation(circuit, x, w, z_each(3))
+    x[9:], w[9:] = 0.3, -0.7
+    assert np.allclose(dense.expectation(circuit, x, w, z_each(3)), before, rtol=0, atol=1e-12)
+    x[8] = 0.3
+    assert not np.allclose(dense.expectation(circuit, x, w, z_each(3)), before, rtol=0, atol=1e-3)
+
+
+# The QCNN on few data, against PennyLane, which really measures
+
+
+def pennylanes_few_data_qcnn(state, n_qubits, first, levels, last):
+    """Probabilities of the kept qubits; ``first`` (6,), ``levels`` (L, 12), ``last`` (4**kept - 1,)."""
+
+    @qp.qnode(qp.device("default.qubit"))
+    def circuit():
+        qp.StatePrep(state, wires=range(n_qubits))
+        wires = list(range(n_qubits))
+        for number, w in enumerate(levels):
+            for start in (0, 1):
+                for i in range(start, len(wires) - 1, 2):
+                    pair = wires[i], wires[i + 1]
+                    if number == 0 and start == 0:
+                        qp.U3(*first[:3], wires=pair[0])
+                        qp.U3(*first[3:], wires=pair[1])
+                    for gate, angle in zip((qp.IsingXX, qp.IsingYY, qp.IsingZZ), w[:3], strict=True):
+                        gate(angle, wires=pair)
+                    qp.U3(*w[3:6], wires=pair[0])
+                    qp.U3(*w[6:9], wires=pair[1])
+            for i in range(1, len(wires), 2):
+                qp.cond(qp.measure(wires[i]), qp.U3)(*w[9:], wires=wires[i - 1])
+            wires = wires[::2]
+        qp.ArbitraryUnitary(last, wires=wires)
+        return qp.probs(wires=wires)
+
+    return circuit()
+
+
+@pytest.mark.parametrize(
+    ("n_qubits", "n_levels", "kept"), [(6, 1, (0, 2, 4)), (5, 2, (0, 4)), (4, 2, (0,)), (2, 1, (0,))]
+)
+def test_few_data_qcnn_is_pennylanes(n_qubits, n_levels, kept):
+    circuit = few_data_qcnn(n_qubits, n_levels)
+    state = haar_unitary(n_qubits, seed=0)[0]
+    w = draw(circuit.n_weights)
+    shared = 6 + 12 * n_levels
+    wanted = pennylanes_few_data_qcnn(state, n_qubits, w[:6], w[6:shared].reshape(n_levels, 12), w[shared:])
+    final = (abs(dense.unitary(circuit, w=w) @ state) ** 2).reshape((2,) * n_qubits)
+    found = final.sum(tuple(q for q in range(n_qubits) if q not in kept)).ravel()
+    assert np.allclose(found, wanted, rtol=0, atol=1e-10)
+
+
+def test_few_data_qcnn_has_the_published_numbers_of_weights():
+    assert few_data_qcnn(6).n_weights == 81
+    assert few_data_qcnn(10, 2).n_weights == 99 - 6  # six of the published ones turn nothing
 
 
 # Two-qubit blocks

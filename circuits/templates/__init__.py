@@ -11,7 +11,9 @@ from circuits.templates.angle_encoding import angle_encoding
 from circuits.templates.basic_entangler import basic_entangler
 from circuits.templates.data_reuploading import data_reuploading
 from circuits.templates.fast_weight_circuit import fast_weight_circuit
+from circuits.templates.few_data_qcnn import few_data_qcnn
 from circuits.templates.hardware_efficient import hardware_efficient
+from circuits.templates.interleaved_block_encoding import interleaved_block_encoding
 from circuits.templates.iqp import iqp
 from circuits.templates.mps import mps
 from circuits.templates.qcnn import kept_qubits, qcnn
@@ -30,7 +32,9 @@ __all__ = [
     "basic_entangler",
     "data_reuploading",
     "fast_weight_circuit",
+    "few_data_qcnn",
     "hardware_efficient",
+    "interleaved_block_encoding",
     "iqp",
     "kept_qubits",
     "mps",
