@@ -130,10 +130,15 @@ def paired_p(differences: np.ndarray, rho: float = 0.0) -> float:
 
 
 def holm(p: list[float]) -> list[float]:
-    """Correct p-values by Holm's method; a missing one (NaN) stays missing and counts as 1 for the others."""
-    from statsmodels.stats.multitest import multipletests
+    """Correct p-values by Holm's method; a missing one (NaN) stays missing and counts as 1 for the others.
 
-    corrected = multipletests(np.nan_to_num(p, nan=1.0), method="holm")[1]
+    (The k-th smallest of n, from 0, is multiplied by n - k, and is no smaller than those before it. The function of
+    statsmodels collects the garbage of the whole process at every call, which takes longer than an experiment's page.)
+    """
+    values = np.nan_to_num(p, nan=1.0)
+    order = np.argsort(values)
+    corrected = np.empty(len(values))
+    corrected[order] = np.maximum.accumulate((len(values) - np.arange(len(values))) * values[order]).clip(max=1)
     return [float("nan") if np.isnan(raw) else float(value) for raw, value in zip(p, corrected, strict=True)]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 from planted import comparison, one_hybrid
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
 from hybrid import statistics
@@ -133,6 +134,12 @@ def test_an_official_test_part_with_all_training_samples_is_about_seeds_alone():
 
 def test_holm_by_hand():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+@pytest.mark.parametrize("n", [0, 1, 5, 40])
+def test_holm_is_that_of_statsmodels(n):
+    p = np.random.default_rng(n).choice([0.0, 0.001, 0.01, 0.04, 0.2, 0.9, 1.0], n)  # with ties
+    assert holm(list(p)) == pytest.approx(list(multipletests(p, method="holm")[1]) if n else [])
 
 
 def test_holm_counts_a_missing_test_as_no_evidence():
