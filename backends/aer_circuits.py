@@ -19,12 +19,9 @@ from qiskit.transpiler.exceptions import TranspilerError
 from qiskit_aer.noise import NoiseModel
 
 from backends.noise import Noise
-from backends.qiskit_convert import observable_to_qiskit, parametrised
+from backends.qiskit_convert import defined, observable_to_qiskit, parametrised
 from circuits import Circuit, Observable
 from circuits.observables import Word
-
-#: Gates sent as their definitions: Aer binds the first four wrongly, and some of its methods do not know the others.
-DEFINED = ("crx", "cry", "crz", "cp", "ch", "ccz", "cswap", "iswap", "pauli_product_rotation")
 
 _TURNS: dict[str, tuple[str, ...]] = {"X": ("h",), "Y": ("sdg", "h"), "Z": ()}  # into the basis that is measured
 _SEED_OF_ROUTING = 0
@@ -147,7 +144,7 @@ def _into(made: QuantumCircuit, basis: Word) -> QuantumCircuit:
 def _translated(circuit: QuantumCircuit, noise: Noise | None) -> QuantumCircuit:
     """Return the circuit in gates that Aer binds rightly and that the noise knows, fitted to its device."""
     if noise is None:
-        found = circuit.decompose(list(DEFINED))
+        found = defined(circuit)
     elif noise.device is None:
         found = _in_gates(circuit, noise.gates)
     else:

@@ -175,7 +175,7 @@ def rows(
     """
     x, w = check_tensors(backend, circuit, inputs, weights)
     if w.ndim == 1:
-        return x.reshape(math.prod(x.shape[:-1]), x.shape[-1]), w[None], x.shape[:-1]
+        return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1]), w[None], x.shape[:-1]
     leading = _leading_shape(x, w)
     x, w = (t.expand(*leading, t.shape[-1]).reshape(leading.numel(), t.shape[-1]) for t in (x, w))
     return x, w, leading

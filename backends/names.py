@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import ast
 from importlib import import_module
+from inspect import BoundArguments, signature
 from typing import Any
+
+import numpy as np
 
 from backends.base import Backend
 
@@ -22,7 +25,7 @@ NAMES = {
 }
 
 
-def get(spec: str) -> Backend:
+def get(spec: str, seed: int | None = None) -> Backend:
     """Return the backend that a name describes.
 
     Parameters
@@ -30,6 +33,9 @@ def get(spec: str) -> Backend:
     spec : str
         ``name`` or ``name:option,option``; an option is ``value`` or ``key=value``, values as in Python, bare words
         taken as strings.
+    seed : int, optional
+        Of one run among several: a backend that draws shots gets it, mixed with the seed in ``spec`` (0 if it has
+        none), so that runs have shots of their own.
 
     Raises
     ------
@@ -48,9 +54,21 @@ def get(spec: str) -> Backend:
     positional = [_value(option[0]) for option in options if len(option) == 1]
     keywords = {option[0]: _value(option[1]) for option in options if len(option) == 2}
     try:
-        return backend(*positional, **keywords)
+        bound = signature(backend).bind(*positional, **keywords)
+        _give_seed(bound, seed)
+        return backend(*bound.args, **bound.kwargs)
     except TypeError as error:
         raise ValueError(f"got options {rest!r} for the backend {name!r}, which it does not take: {error}") from error
+
+
+def _give_seed(bound: BoundArguments, seed: int | None) -> None:
+    """Add the seed of one run to the arguments of a backend that draws."""
+    defaults = {name: parameter.default for name, parameter in bound.signature.parameters.items()}
+    given = defaults | bound.arguments
+    if seed is None or given.get("shots") is None or "seed" not in defaults:
+        return
+    own = np.random.SeedSequence(given["seed"] or 0, spawn_key=(seed,))
+    bound.arguments["seed"] = int(own.generate_state(1)[0])
 
 
 def _check_order(rest: str, options: list[list[str]]) -> None:

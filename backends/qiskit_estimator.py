@@ -16,13 +16,9 @@ from torch import Tensor
 
 from backends.base import Capabilities, EvaluatingBackend
 from backends.gradients import Gradient, ParameterShift
-from backends.qiskit_convert import observable_to_qiskit, parametrised
+from backends.qiskit_convert import defined, observable_to_qiskit, parametrised
 from circuits import Circuit, Observable, Probabilities, pauli
 from circuits.observables import Readout
-
-# Gates sent as their definitions: Aer binds rows of parameters to controlled rotations wrongly (qiskit-aer issue 2391,
-# no error is raised) and does not know the others.
-_DEFINED = ("crx", "cry", "crz", "cp", "ch", "iswap", "pauli_product_rotation")
 
 
 class QiskitEstimator(EvaluatingBackend):
@@ -111,7 +107,7 @@ def _checked_precision(precision: float | None) -> float | None:
 def prepared(circuit: Circuit) -> tuple[QuantumCircuit, tuple[Parameter, ...]]:
     """Return the circuit in gates that every estimator binds rightly, and its parameters as in ``circuit.angles``."""
     quantum_circuit, parameters = parametrised(circuit)
-    return quantum_circuit.decompose(list(_DEFINED)), tuple(parameters)
+    return defined(quantum_circuit), tuple(parameters)
 
 
 @lru_cache(maxsize=4096)

@@ -99,7 +99,7 @@ def model(unit: Unit, build: Build, n_features: int, n_classes: int) -> Any:
     if unit.variant == "mlp":
         return build(n_features, n_classes, n_parameters=unit.n_parameters)
     control = None if unit.variant == "hybrid" else unit.variant
-    return build(n_features, n_classes, control=control, backend=backends.get(unit.backend))
+    return build(n_features, n_classes, control=control, backend=backends.get(unit.backend, unit.seed))
 
 
 def n_trainable(unit: Unit, build: Build, n_features: int, n_classes: int) -> int:

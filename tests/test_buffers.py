@@ -73,3 +73,10 @@ def test_threads_have_shelves_of_their_own(shelf):
     (thread := threading.Thread(target=run)).start()
     thread.join()
     assert len(shelf.arrays) == 1 and theirs[0] != mine
+
+
+def test_arrays_that_outlive_the_names_of_the_module_say_nothing(monkeypatch):
+    made = Buffers(1, 10, np.float32)
+    monkeypatch.setattr(buffers, "_shelf", None)
+    monkeypatch.setattr(buffers, "LEAST", None)  # what the end of the interpreter leaves of them
+    del made  # an error here would be a warning, and warnings are errors

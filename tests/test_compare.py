@@ -107,7 +107,7 @@ def test_a_comparison_on_aer_by_name(tmp_path, monkeypatch):
     """With shots and noise; the seed in the name makes it the same again."""
     pytest.importorskip("qiskit_aer")
     name, made = "aer:shots=20,noise=depolarizing:0.01+readout:0.02,seed=3", []
-    monkeypatch.setattr(units.backends, "get", lambda spec: made.append(get(spec)) or made[-1])
+    monkeypatch.setattr(units.backends, "get", lambda *spec: made.append(get(*spec)) or made[-1])
     first, again = (
         compare(IRIS, TOY, out=tmp_path / out, backend=name, n_train=12, **QUICK | {"seeds": 1}) for out in "ab"
     )

@@ -58,7 +58,7 @@ def test_what_runs_here_costs_nothing():
 
 @pytest.fixture
 def planned(tmp_path, monkeypatch):
-    monkeypatch.setattr("backends.get", lambda spec: Device() if spec == "device" else Statevector())
+    monkeypatch.setattr("backends.get", lambda spec, *_: Device() if spec == "device" else Statevector())
 
     def made(backend, models=("reuploading",), seeds=2, **options):
         fields = {"epochs": 1, "lr": 0.01, "batch_size": 4, "test_size": 0.2, "n_train": 6, "jobs": 1} | options

@@ -40,6 +40,19 @@ def test_qiskit():
     assert backend.precision == 0.01 and backend.gradient == ParameterShift()
 
 
+def test_a_backend_that_draws_gets_the_seed_of_its_run(monkeypatch):
+    def drawing(method="automatic", shots=None, seed=None):
+        return method, shots, seed
+
+    monkeypatch.setattr(backends, "Aer", drawing)
+    seeds = [backends.get(f"aer:shots=100{own}", run)[2] for own in ("", ",seed=1", ",seed=2") for run in (0, 1)]
+    assert len(set(seeds)) == 6 and seeds[:2] == [backends.get("aer:shots=100", run)[2] for run in (0, 1)]
+    assert backends.get("aer:x,100,5", 1) == backends.get("aer:shots=100,seed=5,method=x", 1)
+    assert backends.get("aer:shots=100,seed=5")[2] == 5
+    assert backends.get("aer", 1)[2] is None  # exact
+    assert backends.get("statevector", 1) == Statevector()
+
+
 def test_unknown_name_lists_the_known_ones():
     text = f"got the backend 'aer2', expected one of {', '.join(NAMES)}, with options as in name:key=value"
     with pytest.raises(ValueError, match=text):

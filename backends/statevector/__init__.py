@@ -62,11 +62,12 @@ class Statevector:
         once(_check, self, circuit, observables)
         x, w, leading = rows(self, circuit, inputs, weights)
         shape = (*leading, len(observables))
-        if not len(x):  # an empty batch, still connected to what it came from
+        if not x.shape[0]:  # an empty batch, still connected to what it came from
             return (x.sum() + 0 * w.sum()).expand(shape)
         if self.gradient == "adjoint" and _plain(x, w):
             check_memory(STATES_IN_FLIGHT, circuit.n_qubits, x)
-            return once(_plan, circuit, observables, len(w) == 1, x.dtype).run(x, w).reshape(shape)
+            y = once(_plan, circuit, observables, w.shape[0] == 1, x.dtype).run(x, w)
+            return y if len(shape) == 2 else y.reshape(shape)
         check_memory(STATES_IN_TORCH, circuit.n_qubits, x)
         gradient = "backprop" if _transformed() else self.gradient
         return readouts(circuit, observables, gradient, x, w).reshape(shape)
@@ -104,7 +105,7 @@ def _transformed() -> bool:
 
 def check_memory(n_states: int, n_qubits: int, x: Tensor) -> None:
     """Raise MemoryError if so many states of this many qubits per row need more than the machine's memory."""
-    needed = n_states * len(x) * 2**n_qubits * COMPLEX[x.dtype].itemsize
+    needed = n_states * x.shape[0] * 2**n_qubits * COMPLEX[x.dtype].itemsize
     if needed < 2**28:
         return
     total = (

@@ -27,6 +27,8 @@ class Buffers:
         self.arrays = tuple(_take(length, np.dtype(dtype)) for _ in range(count))
 
     def __del__(self) -> None:
+        if _shelf is None:  # the interpreter ends, and has taken the module's names away
+            return
         kept = [array for array in self.arrays if array.nbytes >= LEAST]
         if sum(array.nbytes for array in kept) <= MOST:
             # The newest stay: the next step asks for their sizes.

@@ -27,6 +27,7 @@ from backends.statevector.adjoint import readouts
 from backends.statevector.buffers import Buffers
 from backends.statevector.fusion import FusedProgram, fuse
 from backends.statevector.program import compile_circuit
+from backends.statevector.starts import Start, plain_start
 from backends.statevector.sweeps import Dense, Output, Tables
 from backends.statevector.threads import share
 from backends.statevector.tiles import Segment, fits, split, whole
@@ -61,6 +62,7 @@ class Plan:
     samples: Tables | None  # of lanes that are samples
     segments: tuple[Tables, ...]  # of lanes that are amplitudes
     zeros: bool  # whether what no segment wrote is read
+    start: Start | None  # amplitudes of plain features
     prepare: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None  # all features of the angles; start amplitudes
     reference: Callable[[Tensor, Tensor], Tensor]  # the same on torch operations
     n_outputs: int
@@ -141,29 +143,36 @@ class _Call:
 
 def _forward(plan: Plan, x: Tensor, w: Tensor, keep: bool) -> tuple[Tensor, Any]:
     call = _bind(plan, x, w)
-    if plan.by_samples(len(x)):
+    if plan.by_samples(len(call.x)):
         return _forward_samples(plan, call, keep)
     return _forward_amplitudes(plan, call)
 
 
 def _bind(plan: Plan, x: Tensor, w: Tensor) -> _Call:
     """Evaluate the slots of a call and their cosines and sines."""
-    features, start = (x.detach(), x.new_empty(0, 1)) if plan.prepare is None else _prepared(plan, x, w)
-    n_lanes = 64 // x.element_size()
-    n_tiles = -(-len(x) // n_lanes)
-    x_, w_ = features.contiguous().numpy(), w.detach().contiguous().numpy()
-    rows = x.new_empty(n_tiles * plan.slots.n_rows * n_lanes)
-    shared = x.new_empty(len(plan.slots.starts) - 1 - plan.slots.n_rows)
-    arrays = x_, w_, plan.slots, n_lanes, rows.numpy(), shared.numpy()
-    share(turns.slot_values, n_tiles, _slot_threads(plan, x_), *arrays)
-    trig = Trig(*(function(t).numpy() for t in (rows, shared) for function in (torch.cos, torch.sin)))
-    n_threads = _threads(len(x) * (len(plan.program.ops) << plan.program.n_qubits))
-    return _Call(x_, w_, start.contiguous().numpy(), trig, n_lanes, n_tiles, n_threads)
+    x_, w_, start = _arrays(plan, x, w)
+    n_lanes = 64 // x_.itemsize
+    n_tiles = -(-len(x_) // n_lanes)
+    n_rows = n_tiles * plan.slots.n_rows * n_lanes
+    slots = np.empty(n_rows + len(plan.slots.starts) - 1 - plan.slots.n_rows, x_.dtype)
+    share(
+        turns.slot_values, n_tiles, _slot_threads(plan, x_), x_, w_, plan.slots, n_lanes, slots[:n_rows], slots[n_rows:]
+    )
+    cos, sin = (function(torch.from_numpy(slots)).numpy() for function in (torch.cos, torch.sin))
+    trig = Trig(cos[:n_rows], sin[:n_rows], cos[n_rows:], sin[n_rows:])
+    n_threads = _threads(len(x_) * (len(plan.program.ops) << plan.program.n_qubits))
+    return _Call(x_, w_, start, trig, n_lanes, n_tiles, n_threads)
 
 
-def _prepared(plan: Plan, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
-    with torch.no_grad():
-        return plan.prepare(x, w)  # type: ignore[misc]
+def _arrays(plan: Plan, x: Tensor, w: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return features, weights and start amplitudes, none of these for |0...0>."""
+    w_ = w.detach().contiguous().numpy()
+    if plan.prepare is not None:
+        with torch.no_grad():
+            features, start = plan.prepare(x, w)
+        return features.contiguous().numpy(), w_, start.contiguous().numpy()
+    x_ = x.detach().contiguous().numpy()
+    return x_, w_, np.empty((0, 1), x_.dtype) if plan.start is None else plan.start(x_)[0]
 
 
 def _slot_threads(plan: Plan, x: np.ndarray) -> int:
@@ -175,14 +184,13 @@ def _threads(work: int) -> int:
 
 
 def _forward_samples(plan: Plan, call: _Call, keep: bool) -> tuple[Tensor, Any]:
-    dtype = torch.from_numpy(call.trig.cos).dtype
+    dtype = call.trig.cos.dtype
     length = call.n_tiles * call.n_lanes * len(plan.samples.local) if keep else 0  # type: ignore[union-attr]
-    buffers = Buffers(2, length, call.trig.cos.dtype)
-    sr, si = buffers.arrays
-    y = torch.empty(len(call.x), plan.n_outputs, dtype=dtype, device="cpu")
-    flat, sums = np.empty(0, sr.dtype), np.empty((0, 0, 0), sr.dtype)
-    _pass(sweeps.forward, plan, call, plan.samples, False, call.start, flat, sr, si, sums, y.numpy())
-    return y, (call, buffers)
+    buffers = Buffers(2, length, dtype)
+    y = np.empty((len(call.x), plan.n_outputs), dtype)
+    flat, sums = np.empty(0, dtype), np.empty((0, 0, 0), dtype)
+    _pass(sweeps.forward, plan, call, plan.samples, False, call.start, flat, *buffers.arrays, sums, y)
+    return torch.from_numpy(y), (call, buffers)
 
 
 def _forward_amplitudes(plan: Plan, call: _Call) -> tuple[Tensor, Any]:
@@ -229,16 +237,17 @@ def _outputs(plan: Plan, call: _Call, sums: np.ndarray, sr: np.ndarray, si: np.n
 def _backward(plan: Plan, x: Tensor, w: Tensor, grad: Tensor, kept: Any) -> tuple[Tensor | None, ...]:
     call = kept[0]
     gy = grad.contiguous().numpy()
-    run = _backward_samples if plan.by_samples(len(x)) else _backward_amplitudes
+    run = _backward_samples if plan.by_samples(len(gy)) else _backward_amplitudes
     rows, shared, gs = run(plan, call, gy, *kept[1:])
-    gx = grad.new_zeros(call.x.shape)
-    gw = grad.new_zeros(len(x) if len(w) > 1 else call.n_tiles, call.w.shape[1])
-    arrays = call.x, call.w, plan.slots, call.n_lanes, gx.numpy(), gw.numpy()
+    gx = np.zeros_like(call.x)
+    gw = np.zeros((len(gy) if len(call.w) > 1 else call.n_tiles, call.w.shape[1]), gy.dtype)
+    arrays = call.x, call.w, plan.slots, call.n_lanes, gx, gw
     share(turns.slot_slopes, call.n_tiles, _slot_threads(plan, call.x), rows, shared, *arrays)
-    gw = gw if len(gw) == len(w) else gw.sum(0, keepdim=True)
-    if plan.prepare is None:
-        return gx, gw
-    return _prepared_gradients(plan, x, w, gx, gw, torch.from_numpy(gs))
+    gw = gw if len(gw) == len(call.w) else gw.sum(0, keepdims=True)
+    if plan.start is not None:
+        plan.start.add_gradients(call.x, gs, gx)
+    found = torch.from_numpy(gx), torch.from_numpy(gw)
+    return found if plan.prepare is None else _prepared_gradients(plan, x, w, *found, torch.from_numpy(gs))
 
 
 def _prepared_gradients(plan: Plan, x: Tensor, w: Tensor, gx: Tensor, gw: Tensor, gs: Tensor) -> tuple[Tensor, ...]:
@@ -309,7 +318,7 @@ def make_plan(circuit: Circuit, observables: Readout, shared_weights: bool, torc
         _tables(whole(program)) if program.n_qubits < MANY_QUBITS or not segments else None,
         tuple(map(_tables, segments)),
         program.n_start > 0 or any(s.zeros for s in segments) or bool(segments and _is_partial(program, segments[-1])),
-        _prepare(circuit),
+        *_starts(circuit, dtype),
         partial(readouts, circuit, observables, "adjoint"),
         len(observables),
     )
@@ -333,6 +342,12 @@ def _cost(segments: tuple[Segment, ...]) -> float:
     return sum(
         len(segment.outer) * (TRAFFIC * len(segment.local) + (2 ** segment.ops[:, 4]).sum()) for segment in segments
     )
+
+
+def _starts(circuit: Circuit, dtype: np.dtype) -> tuple[Start | None, Callable[..., Any] | None]:
+    """Return how a circuit starts from plain features, and what else it needs beside its own."""
+    start = None if angle_map(circuit).calls else plain_start(circuit, dtype)
+    return start, None if start else _prepare(circuit)
 
 
 def _prepare(circuit: Circuit) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None:
