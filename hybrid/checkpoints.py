@@ -227,7 +227,7 @@ def _check(path: Path, found: dict[str, Any], expected: dict[str, Any]) -> None:
 
 
 def _short(value: Any) -> str:
-    return value[:8] if isinstance(value, str) else repr(value)
+    return value[:8] if isinstance(value, str) and len(value) == 64 else repr(value)  # a hash is long
 
 
 def _refused(path: Path, found: str, expected: str) -> CheckpointError:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import ast
-import importlib.util
 import shlex
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
 
-from hybrid import backends_cli, jobs_cli
-from hybrid.stop import Stop, wrong_input
+from hybrid import backends_cli, jobs_cli, listing, run_cli
+from hybrid.stop import Stop, kept_in, resumable, wrong_input
 
 if TYPE_CHECKING:
     from hybrid.compare import Comparison, Plan
@@ -30,8 +24,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(jobs_cli.app, name="jobs")
-
-_AGAIN = "the same command goes on where it was"
 
 
 @app.command("compare")
@@ -80,7 +72,7 @@ def compare(
             scheduler=scheduler,
             command=shlex.join(["qml", *sys.argv[1:]]),
         )
-    with _kept(planned):
+    with kept_in(planned.out):
         _report(_train(planned))
 
 
@@ -90,7 +82,7 @@ def list_models() -> None:
     from hybrid import baselines, models
 
     for title, package in (("Hybrid models", models), ("Classical baselines, part of every comparison", baselines)):
-        _print_list(title, [f"{name:<20} {_summary(package, name)}" for name in package.names()])
+        listing.show(title, listing.summaries(package))
 
 
 @app.command("data")
@@ -98,11 +90,12 @@ def list_data() -> None:
     """List the data sets and the forms of data that can be read."""
     from hybrid.data import FORMS, SKLEARN
 
-    _print_list("By name", [f"{name} (part of scikit-learn, no download)" for name in SKLEARN])
-    _print_list("Or", list(FORMS))
+    listing.show("By name", [f"{name} (part of scikit-learn, no download)" for name in SKLEARN])
+    listing.show("Or", list(FORMS))
 
 
 backends_cli.register(app)
+run_cli.register(app)
 
 
 def main() -> None:
@@ -131,34 +124,11 @@ def _train(plan: Plan) -> Comparison:
     from hybrid.checkpoints import CheckpointError
     from hybrid.compare import n_finished, run
 
-    try:
-        with _interrupts():
-            return run(plan)
-    except KeyboardInterrupt:
-        kept = f"{n_finished(plan)} of {len(plan.units)} trainings are kept in {plan.out}"
-        raise Stop(f"Interrupted: {kept}; {_AGAIN}.", 130) from None
-    except (FloatingPointError, JobError, CheckpointError) as error:
-        raise Stop(error, 1) from error
+    def kept() -> str:
+        return f"{n_finished(plan)} of {len(plan.units)} trainings are kept in {plan.out}"
 
-
-@contextmanager
-def _kept(plan: Plan) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise Stop(f"{str(error).rstrip('.')}. What is finished is kept in {plan.out}; {_AGAIN}.", 1) from error
-
-
-@contextmanager
-def _interrupts() -> Iterator[None]:
-    """Let Ctrl-C be an exception, so that what runs can be stopped and counted."""
-    before = signal.getsignal(signal.SIGINT)
-    if before is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with resumable(kept, FloatingPointError, JobError, CheckpointError):
+        return run(plan)
 
 
 def _report(comparison: Comparison) -> None:
@@ -172,16 +142,3 @@ def _report(comparison: Comparison) -> None:
         console.print(f"\n{verdict.sentence}", highlight=False)
     page = next(file for file in report.write(comparison) if file.suffix == ".html")
     console.print(f"\nReport: {page}", highlight=False, soft_wrap=True)
-
-
-def _summary(package: ModuleType, name: str) -> str:
-    """Return the first sentence of a module's docstring without importing it (which would import torch)."""
-    spec = importlib.util.find_spec(f"{package.__name__}.{name}")
-    text = ast.get_docstring(ast.parse(Path(str(spec and spec.origin)).read_text())) or ""
-    return text.splitlines()[0] if text else ""
-
-
-def _print_list(title: str, lines: list[str]) -> None:
-    print(f"{title}:")
-    for line in lines:
-        print(f"  {line}")

@@ -12,12 +12,8 @@ where it was.
 from __future__ import annotations
 
 import importlib
-import math
-import tempfile
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +21,7 @@ import joblib
 import numpy as np
 from torch import nn
 
-from hybrid import models, progress, records, workers
+from hybrid import checks, models, records, running, workers
 from hybrid.baselines import logistic_regression, mlp
 from hybrid.data import Dataset, split
 from hybrid.dressed import CONTROLS
@@ -196,28 +192,26 @@ def plan(
     ValueError, TypeError, ImportError
         As :func:`compare`.
     """
-    _check_kind("dataset", dataset, Dataset, "what hybrid.data.load returns, as load('iris')")
-    _check_kind("backend", backend, str, "its name, as backend='statevector'")
-    hybrids, seeds = resolve(models), _seeds(seeds)
+    checks.kind("dataset", dataset, Dataset, "what hybrid.data.load returns, as load('iris')")
+    checks.kind("backend", backend, str, "its name, as backend='statevector'")
+    hybrids, seeds = resolve(models), checks.seeds(seeds)
     fields = {
         "data": dataset.fingerprint,
-        "epochs": _positive("epochs", _whole("epochs", epochs)),
-        "lr": _positive("lr", _number("lr", lr)),
-        "batch_size": _positive("batch_size", _whole("batch_size", batch_size)),
-        "test_size": _number("test_size", test_size),
-        "n_train": None if n_train is None else _whole("n_train", n_train),
+        "epochs": checks.positive("epochs", checks.whole("epochs", epochs)),
+        "lr": checks.positive("lr", checks.number("lr", lr)),
+        "batch_size": checks.positive("batch_size", checks.whole("batch_size", batch_size)),
+        "test_size": checks.number("test_size", test_size),
+        "n_train": None if n_train is None else checks.whole("n_train", n_train),
         "backend": backend,
     }
-    jobs = joblib.cpu_count() if jobs is None else _positive("jobs", _whole("jobs", jobs))
+    jobs = checks.jobs(jobs)
     split(dataset, seeds[0], fields["test_size"], fields["n_train"])
     if scheduler is not None:
         workers.check_scheduler(scheduler)
     rows = {unit: build for unit, build in _rows(dataset, hybrids, fields)}
     units = tuple(replace(unit, seed=seed) for unit in rows for seed in seeds)
-    out = _writable(out)
-    for unit in units:
-        if records.finished(out, unit):
-            records.read(out, unit)
+    out = checks.writable(out)
+    records.check(out, units)
     builds = {unit.row: build for unit, build in rows.items()}
     return Plan(dataset, units, builds, out, jobs, scheduler, command)
 
@@ -244,22 +238,23 @@ def run(plan: Plan, show: bool = True) -> Comparison:
     OSError
         If the Dask scheduler does not answer, or workers are lost.
     """
+    from hybrid import units
+
+    def call(unit: Unit, folder: Path) -> Any:
+        checkpoint = records.checkpoint(plan.out, unit)
+        return joblib.delayed(units.attempt)(unit, plan.builds[unit.row], plan.dataset, folder, checkpoint)
+
+    def said(record: Record) -> str:
+        return f"{100 * record['test_accuracy']:.1f} % in {record['seconds']:.1f} s"
+
     labels = {unit.key: f"{records.label(*unit.row)}, seed {unit.seed}" for unit in plan.units}
-    n_done = n_finished(plan)
-    if n_done < len(plan.units):
-        with (
-            progress.Display(labels, plan.units[0].epochs, n_done, show) as display,
-            closing(_results(plan, display.folder)) as results,
-        ):
-            for unit, record in results:
-                records.write(plan.out, unit, record)
-                display.finished(unit.key, f"{100 * record['test_accuracy']:.1f} % in {record['seconds']:.1f} s")
-    return Comparison(plan.out, plan.command, plan.units, tuple(records.read(plan.out, unit) for unit in plan.units))
+    found = running.finish(plan, call, labels, said, show, shared=plan.dataset)
+    return Comparison(plan.out, plan.command, plan.units, found)
 
 
 def n_finished(plan: Plan) -> int:
     """Count the units of a plan that have a record."""
-    return sum(records.finished(plan.out, unit) for unit in plan.units)
+    return records.n_finished(plan.out, plan.units)
 
 
 def resolve(chosen: Iterable[str] | Mapping[str, Build] | None) -> dict[str, Build]:
@@ -315,71 +310,3 @@ def _rows(dataset: Dataset, hybrids: Mapping[str, Build], fields: Mapping[str, A
         yield replace(unit, variant="mlp", source=fingerprint(mlp.build), n_parameters=n_parameters), mlp.build
     build = logistic_regression.build
     yield Unit("logistic_regression", "baseline", fingerprint(build), n_parameters=None, seed=0, **fields), build
-
-
-def _results(plan: Plan, folder: Path) -> Generator[tuple[Unit, Record], None, None]:
-    from hybrid import units
-
-    calls = (
-        joblib.delayed(units.attempt)(
-            unit, plan.builds[unit.row], plan.dataset, folder, records.checkpoint(plan.out, unit)
-        )
-        for unit in plan.units
-        if not records.finished(plan.out, unit)
-    )
-    n_jobs = max(1, min(plan.jobs, len(plan.units) - n_finished(plan)))
-    with closing(workers.results(calls, n_jobs, plan.scheduler, shared=plan.dataset)) as outcomes:
-        for unit, outcome in outcomes:
-            if isinstance(outcome, Exception):
-                raise outcome
-            yield unit, outcome
-
-
-def _seeds(seeds: Any) -> list[int]:
-    try:
-        chosen = list(range(seeds) if _is_whole(seeds) else seeds)
-    except TypeError:
-        chosen = []
-    if not chosen or not all(_is_whole(seed) and 0 <= seed < 2**32 for seed in chosen):
-        raise ValueError(
-            f"seeds is {' '.join(repr(seeds).split())}: expected a number of seeds from 1, or a list of numbers "
-            "from 0; write seeds=3 or seeds=[0, 1, 2]."
-        )
-    return list(dict.fromkeys(map(int, chosen)))
-
-
-def _is_whole(number: Any) -> bool:
-    return isinstance(number, Integral) and not isinstance(number, bool)
-
-
-def _whole(name: str, number: Any) -> Any:
-    if not _is_whole(number):
-        raise TypeError(f"{name} is {number!r}: expected a whole number, such as {name}=10.")
-    return int(number)
-
-
-def _number(name: str, number: Any) -> Any:
-    if not isinstance(number, Real) or isinstance(number, bool):
-        raise TypeError(f"{name} is {number!r}: expected a number, such as {name}=0.1.")
-    return float(number)
-
-
-def _positive(name: str, number: Any) -> Any:
-    if not (math.isfinite(number) and number > 0):
-        raise ValueError(f"{name} is {number}: expected a positive number.")
-    return number
-
-
-def _check_kind(name: str, value: Any, kind: type, expected: str) -> None:
-    if not isinstance(value, kind):
-        raise TypeError(f"{name} is of type {type(value).__name__}: expected {expected}.")
-
-
-def _writable(out: str | Path) -> Path:
-    out = Path(out).absolute()
-    try:
-        (out / "units").mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out / "units"):
-            return out
-    except OSError as error:
-        raise ValueError(f"Cannot write to the output folder {out} ({error.strerror}): choose another one.") from error

@@ -1,15 +1,18 @@
 """One hash of all that a model is built from, the same in every process, so that a record is reused for it alone.
 
-A function or class of an imported module is known by the text of that module; one of a notebook or a script by its
-code and by the globals that the code refers to. Default arguments, closures, arguments bound by
-:class:`functools.partial` and attributes of callable objects count by their content, wherever they are.
+A function or class of an imported module is known by the text of that module and of all modules of this package that it
+imports, wherever in it; one of a notebook or a script by its code and by the globals that the code refers to. Default
+arguments, closures, arguments bound by :class:`functools.partial` and attributes of callable objects count by their
+content, wherever they are.
 """
 
 from __future__ import annotations
 
+import ast
 import copyreg
 import functools
 import hashlib
+import importlib.util
 import inspect
 import platform
 import sys
@@ -34,6 +37,13 @@ _BOOKKEEPING = {
     "__abstractmethods__", "__annotations__", "__dataclass_fields__", "__dataclass_params__", "__dict__", "__doc__",
     "__firstlineno__", "__module__", "__orig_bases__", "__parameters__", "__slotnames__", "__static_attributes__",
     "__weakref__", "_abc_impl",
+}  # fmt: skip
+
+# Modules of this package that run, keep and report, but decide no number.
+_MACHINERY = {
+    "hybrid.checks", "hybrid.claims", "hybrid.compare", "hybrid.experiment", "hybrid.findings", "hybrid.fingerprint",
+    "hybrid.pages", "hybrid.progress", "hybrid.records", "hybrid.report", "hybrid.running", "hybrid.statistics",
+    "hybrid.workers",
 }  # fmt: skip
 
 
@@ -214,9 +224,43 @@ def _module(name: str) -> str | None:
         return None
     version = platform.python_version() if name in sys.stdlib_module_names else getattr(top, "__version__", None)
     try:
-        return f"{name} {version} {inspect.getsource(module)}"
+        source = inspect.getsource(module)
+        return f"{name} {version} {source} {_imported(source)}"
     except (OSError, TypeError):  # compiled, or made by hand
         return None if version is None else f"{name} {version}"
+
+
+def _imported(source: str) -> list[str]:
+    """Return the texts of the modules of this package that a source imports, and of those that they import."""
+    found: dict[str, str] = {}
+    left = [*_imports(source)]
+    while left:
+        name = left.pop()
+        file = None if name in found else _file(name)
+        if file is not None:
+            found[name] = file.read_text()
+            left += _imports(found[name])
+    return [f"{name} {found[name]}" for name in sorted(found)]
+
+
+def _imports(source: str) -> Iterator[str]:
+    """Yield what may be modules of this package."""
+    for node in ast.walk(ast.parse(source)) if "hybrid" in source else ():
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+
+
+def _file(name: str) -> Path | None:
+    """Return the file of a module of this package that may decide numbers; None for any other name."""
+    if not name.startswith("hybrid.") or name in _MACHINERY:
+        return None
+    try:
+        spec = importlib.util.find_spec(name)
+    except ModuleNotFoundError:  # of a name in a module, the module is no package
+        return None
+    return None if spec is None or spec.origin is None else Path(spec.origin)
 
 
 def _name(build: Any) -> str:
@@ -238,7 +282,6 @@ def _library() -> bytes:
     folders = [Path(str(package.__file__)).parent for package in (circuits, backends, qml)]
     files = [file for folder in folders for file in sorted(folder.rglob("*.py"))]
     files += [
-        Path(__file__).with_name(f"{name}.py")
-        for name in ("batches", "checkpoints", "data", "dressed", "training", "units")
+        Path(__file__).with_name(f"{name}.py") for name in ("batches", "checkpoints", "data", "training", "units")
     ]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).digest()

@@ -1,6 +1,6 @@
-"""Live progress of a comparison on stderr: a bar over the units and, for each unit that runs, its epoch.
+"""Live progress on stderr: a bar over the units and, for each unit that runs, how far it is.
 
-A running unit tells its epoch through a small file in a temporary folder, which works from any process of the machine.
+A running unit tells it through a small file in a temporary folder, which works from any process of the machine.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+Tell = Callable[..., None]
+"""Called as ``tell(epoch, n_epochs)``."""
+
 
 class Display:
     """Shows what runs; on a terminal as bars that vanish at the end, elsewhere as one line per finished unit.
@@ -27,16 +30,14 @@ class Display:
     ----------
     labels
         What to call each unit, by its key.
-    epochs
-        Epochs of one unit.
     n_done
         Units that were finished before.
     show
         False shows nothing.
     """
 
-    def __init__(self, labels: dict[str, str], epochs: int, n_done: int, show: bool = True) -> None:
-        self.labels, self.epochs, self.n_total, self.n_done, self.show = labels, epochs, len(labels), n_done, show
+    def __init__(self, labels: dict[str, str], n_done: int, show: bool = True) -> None:
+        self.labels, self.n_total, self.n_done, self.show = labels, len(labels), n_done, show
         # A notebook's stderr calls itself a terminal, but cannot redraw lines.
         terminal = False if "ipykernel" in sys.modules else None
         self.console = Console(stderr=True, force_jupyter=False, force_terminal=terminal)
@@ -72,20 +73,20 @@ class Display:
 
     def _render(self) -> RenderableType:
         running = Table.grid(padding=(0, 1))
-        for key, epoch in running_units(self.folder):
-            bar = ProgressBar(total=self.epochs, completed=epoch, width=20)
-            running.add_row(f"  {self.labels.get(key, key)}", bar, f"epoch {epoch}/{self.epochs}")
+        for key, epoch, total in running_units(self.folder):
+            bar = ProgressBar(total=total, completed=epoch, width=20)
+            running.add_row(f"  {self.labels.get(key, key)}", bar, f"epoch {epoch}/{total}" if total else "")
         if not running.rows:
             running.add_row("  starting …")
         return Group(self.units.get_renderable(), running)
 
 
-def teller(folder: Path, key: str) -> Callable[[int], None]:
-    """Return what a running unit tells its epoch with; it does nothing where the folder is out of reach."""
+def teller(folder: Path, key: str) -> Tell:
+    """Return what a running unit tells its epoch with, and of how many; it does nothing where the folder is away."""
 
-    def tell(epoch: int) -> None:
+    def tell(epoch: int, total: int = 0) -> None:
         with suppress(OSError):
-            (folder / key).write_text(str(epoch))
+            (folder / key).write_text(f"{epoch}/{total}")
 
     return tell
 
@@ -96,11 +97,12 @@ def forget(folder: Path, key: str) -> None:
         (folder / key).unlink()
 
 
-def running_units(folder: Path) -> list[tuple[str, int]]:
-    """Return the key and the epoch of every running unit; a file just being written counts as epoch 0."""
+def running_units(folder: Path) -> list[tuple[str, int, int]]:
+    """Return key, epoch and number of epochs of every running unit; zeros where the file is just being written."""
     units = []
     with suppress(OSError):
         for file in sorted(folder.iterdir()):
-            text = file.read_text()
-            units.append((file.name, int(text) if text.isdigit() else 0))
+            epoch, _, total = file.read_text().partition("/")
+            known = epoch.isdigit() and total.isdigit()
+            units.append((file.name, int(epoch), int(total)) if known else (file.name, 0, 0))
     return units

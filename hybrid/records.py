@@ -1,13 +1,14 @@
-"""One finished unit of a comparison (model × data × seed) is one JSON file, named by what determines its result."""
+"""One finished unit of a comparison or an experiment is one JSON file, named by what determines its result."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 SCHEMA = 2
 
@@ -36,8 +37,29 @@ class RecordError(ValueError):
 
 
 @dataclass(frozen=True)
-class Unit:
-    """Everything that determines one result.
+class Keyed:
+    """What determines one result: the hash of its fields names the record.
+
+    Attributes
+    ----------
+    schema
+        What the record's form is called; it counts in the hash.
+    contents
+        What a record must have, and of which type.
+    """
+
+    schema: ClassVar[Any]
+    contents: ClassVar[dict[str, type]]
+
+    @property
+    def key(self) -> str:
+        """The sha256 of all fields and the schema, as 64 hexadecimal digits: the name of the record."""
+        return _key(self.schema, asdict(self))
+
+
+@dataclass(frozen=True)
+class Unit(Keyed):
+    """Everything that determines one result of a comparison (model × data × seed).
 
     Parameters
     ----------
@@ -55,6 +77,9 @@ class Unit:
     backend
         Name of the backend.
     """
+
+    schema = SCHEMA
+    contents = _FIELDS
 
     model: str
     variant: str
@@ -74,40 +99,53 @@ class Unit:
         """The row of the comparison that this unit belongs to, whatever its seed."""
         return self.model, self.variant
 
-    @property
-    def key(self) -> str:
-        """The sha256 of all fields and the schema, as 64 hexadecimal digits: the name of the record."""
-        return _key(asdict(self))
-
 
 def label(model: str, variant: str) -> str:
     """Name a row in words: ``qcnn``, ``qcnn, removed``, ``logistic_regression``."""
     return model if variant in ("hybrid", "baseline") else f"{model}, {variant}"
 
 
-def path(out: Path, unit: Unit) -> Path:
+def path(out: Path, unit: Keyed) -> Path:
     """Return where the record of a unit lies."""
     return out / "units" / f"{unit.key}.json"
 
 
-def checkpoint(out: Path, unit: Unit) -> Path:
+def checkpoint(out: Path, unit: Keyed) -> Path:
     """Return where the training of a unit keeps its checkpoint until the record is written."""
     return out / "units" / f"{unit.key}.checkpoint"
 
 
-def write(out: Path, unit: Unit, record: Record) -> None:
+def write(out: Path, unit: Keyed, record: Record) -> None:
     """Write the record of a finished unit and remove its checkpoint; a record that is already there stays as it is."""
     if not finished(out, unit):
         write_atomically(path(out, unit), json.dumps(record, allow_nan=False).encode())
     checkpoint(out, unit).unlink(missing_ok=True)
 
 
-def finished(out: Path, unit: Unit) -> bool:
+def finished(out: Path, unit: Keyed) -> bool:
     """Say whether a unit has its record."""
     return path(out, unit).exists()
 
 
-def read(out: Path, unit: Unit) -> Record:
+def n_finished(out: Path, units: Iterable[Keyed]) -> int:
+    """Count the units that have a record."""
+    return sum(finished(out, unit) for unit in units)
+
+
+def check(out: Path, units: Iterable[Keyed]) -> None:
+    """Read the records that are there already.
+
+    Raises
+    ------
+    RecordError
+        If one is damaged or holds another unit.
+    """
+    for unit in units:
+        if finished(out, unit):
+            read(out, unit)
+
+
+def read(out: Path, unit: Keyed) -> Record:
     """Read the record of a finished unit.
 
     Raises
@@ -120,9 +158,11 @@ def read(out: Path, unit: Unit) -> Record:
         record = json.loads(file.read_bytes())
     except ValueError as error:
         raise _not_a_record(file, f"it is not complete JSON ({error})") from error
-    if not isinstance(record, dict) or any(not isinstance(record.get(key), kind) for key, kind in _FIELDS.items()):
+    if not isinstance(record, dict) or any(
+        not isinstance(record.get(key), kind) for key, kind in unit.contents.items()
+    ):
         raise _not_a_record(file, "it lacks what a record has")
-    if record["schema"] != SCHEMA or record["key"] != file.stem or _key(record["unit"]) != file.stem:
+    if record["schema"] != unit.schema or {record["key"], _key(unit.schema, record["unit"])} != {file.stem}:
         raise _not_a_record(file, "its content belongs under another name")
     return record
 
@@ -148,8 +188,8 @@ def write_atomically(file: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _key(fields: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps({"schema": SCHEMA, **fields}, sort_keys=True).encode()).hexdigest()
+def _key(schema: Any, fields: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps({"schema": schema, **fields}, sort_keys=True).encode()).hexdigest()
 
 
 def _not_a_record(file: Path, why: str) -> RecordError:

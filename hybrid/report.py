@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hybrid import statistics
+from hybrid import pages, statistics
 from hybrid.compare import Comparison, Row
-from hybrid.records import label, write_atomically
+from hybrid.records import label
 from hybrid.statistics import Contrast, Interval, Verdict
 
 if TYPE_CHECKING:
@@ -62,17 +60,7 @@ def write(comparison: Comparison) -> list[Path]:
         "differences.png": differences_plot(comparison),
         "learning_curves.png": learning_curves(comparison),
     }
-    images = {name: _png(figure) for name, figure in plots.items()}
-    content = _content(comparison)
-    sources = {name: f"data:image/png;base64,{base64.b64encode(image).decode()}" for name, image in images.items()}
-    files = {
-        **images,
-        "report.md": _render("report.md.jinja", images={name: name for name in images}, **content),
-        "report.html": _render("report.html.jinja", images=sources, **content),
-    }
-    for name, data in files.items():
-        write_atomically(comparison.out / name, data)
-    return [comparison.out / name for name in files]
+    return pages.write(comparison.out, "report", plots, _content(comparison))
 
 
 def table(comparison: Comparison) -> Table:
@@ -91,7 +79,7 @@ def table(comparison: Comparison) -> Table:
 
 def accuracy_plot(comparison: Comparison) -> Figure:
     """Plot the mean test accuracy of every row with its 95 % interval, and every seed as a dot, grouped by hybrid."""
-    figure = _figure(8, 1.2 + 0.34 * (len(comparison.rows) + len(comparison.hybrids)))
+    figure = pages.figure(8, 1.2 + 0.34 * (len(comparison.rows) + len(comparison.hybrids)))
     axes = figure.add_subplot()
     ticks: list[tuple[float, str]] = []
     y = 0.0
@@ -112,7 +100,7 @@ def accuracy_plot(comparison: Comparison) -> Figure:
 def differences_plot(comparison: Comparison) -> Figure:
     """Plot each hybrid minus every row it is tested against, paired by seed: what the verdicts rest on."""
     found = {model: statistics.contrasts(comparison, model) for model in comparison.hybrids}
-    figure = _figure(8, 1.2 + 0.42 * sum(1 + len(contrasts) for contrasts in found.values()))
+    figure = pages.figure(8, 1.2 + 0.42 * sum(1 + len(contrasts) for contrasts in found.values()))
     panels = figure.subplots(len(found), sharex=True, squeeze=False)[:, 0]
     for axes, (model, contrasts) in zip(panels, found.items(), strict=True):
         for y, contrast in enumerate(contrasts):
@@ -131,7 +119,7 @@ def learning_curves(comparison: Comparison) -> Figure:
     from matplotlib.ticker import LogLocator
 
     n = len(comparison.hybrids)
-    figure = _figure(2.2 + 4.2 * n, 6)
+    figure = pages.figure(2.2 + 4.2 * n, 6)
     axes = figure.subplots(2, n, sharex=True, sharey="row", squeeze=False)
     for column, model in enumerate(comparison.hybrids):
         rows = [row for row in comparison.rows if row[0] == model or row[1] == "baseline"]
@@ -156,24 +144,19 @@ def learning_curves(comparison: Comparison) -> Figure:
 
 
 def _draw_accuracy(axes: Axes, comparison: Comparison, row: Row, y: float) -> None:
-    colour, found = _COLOURS[row[1]], statistics.accuracy(comparison, row)
-    values = 100 * comparison.accuracies(row)
-    axes.scatter(values, np.full(len(values), y - 0.22), s=14, color=colour, alpha=0.6, linewidths=0)
-    _draw_interval(axes, found, y, colour)
+    colour, found = _COLOURS[row[1]], _percent(statistics.accuracy(comparison, row))
+    pages.draw_mean(axes, 100 * comparison.accuracies(row), found, y, y - 0.22, colour)
     if row[1] == "baseline":
-        axes.axvline(100 * found.mean, color=colour, linestyle=":", linewidth=1, zorder=0)
+        axes.axvline(found.mean, color=colour, linestyle=":", linewidth=1, zorder=0)
 
 
 def _draw_difference(axes: Axes, comparison: Comparison, model: str, contrast: Contrast, y: float) -> None:
-    colour, found = _COLOURS[contrast.row[1]], contrast.difference
     values = 100 * (comparison.accuracies((model, "hybrid")) - comparison.accuracies(contrast.row))
-    axes.scatter(values, np.full(len(values), y + 0.22), s=14, color=colour, alpha=0.6, linewidths=0)
-    _draw_interval(axes, found, y, colour)
+    pages.draw_mean(axes, values, _percent(contrast.difference), y, y + 0.22, _COLOURS[contrast.row[1]])
 
 
-def _draw_interval(axes: Axes, found: Interval, y: float, colour: str) -> None:
-    ends = None if np.isnan(found.half) else 100 * np.array([[found.mean - found.low], [found.high - found.mean]])
-    axes.errorbar(100 * found.mean, y, xerr=ends, fmt="D", color=colour, markersize=6, capsize=3, linewidth=1.6)
+def _percent(found: Interval) -> Interval:
+    return Interval(100 * found.mean, 100 * found.low, 100 * found.high)
 
 
 def _draw_curves(axes: Iterable[Axes], comparison: Comparison, row: Row) -> None:
@@ -198,34 +181,6 @@ def _limits(comparison: Comparison) -> tuple[float, float]:
     high = np.nanmax([values.max(), *(each.high for each in found)])
     margin = 0.03 * max(high - low, 0.02)
     return 100 * max(low - margin, -0.005), 100 * min(high + margin, 1.005)
-
-
-def _figure(width: float, height: float) -> Figure:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), dpi=120, layout="constrained")
-
-
-def _png(figure: Figure) -> bytes:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)
-    return buffer.getvalue()
-
-
-def _render(template: str, **content: Any) -> bytes:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=template.endswith(".html.jinja"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template(template).render(**content).encode()
 
 
 def _content(comparison: Comparison) -> dict[str, Any]:
@@ -318,12 +273,7 @@ def _settings(comparison: Comparison) -> dict[str, str]:
         "optimiser": f"Adam, learning rate {unit.lr:g}, batches of {unit.batch_size}",
         "backend": unit.backend,
     }
-    return settings | {name: ", ".join(_distinct(comparison, name)) for name in first["versions"]}
-
-
-def _distinct(comparison: Comparison, package: str) -> list[str]:
-    """Return the versions of a package found in the records; more than one where an upgrade came in between."""
-    return list(dict.fromkeys(record["versions"].get(package, "unknown") for record in comparison.records))
+    return settings | {name: pages.distinct(comparison.records, name) for name in first["versions"]}
 
 
 def _name(row: Row) -> str:

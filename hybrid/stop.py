@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+AGAIN = "the same command goes on where it was"
 
 
 class Stop(Exception):
@@ -21,3 +25,36 @@ def wrong_input() -> Iterator[None]:
         yield
     except (ValueError, ImportError, OSError) as error:
         raise Stop(error, 2) from error
+
+
+@contextmanager
+def resumable(kept: Callable[[], str], *errors: type[Exception]) -> Iterator[None]:
+    """Let Ctrl-C end what runs and say what is kept; errors of the types given end the command with their own line."""
+    try:
+        with _interrupts():
+            yield
+    except KeyboardInterrupt:
+        raise Stop(f"Interrupted: {kept()}; {AGAIN}.", 130) from None
+    except errors as error:
+        raise Stop(error, 1) from error
+
+
+@contextmanager
+def kept_in(out: Path) -> Iterator[None]:
+    """Say where finished results are kept when a file cannot be written or a worker is lost."""
+    try:
+        yield
+    except OSError as error:
+        raise Stop(f"{str(error).rstrip('.')}. What is finished is kept in {out}; {AGAIN}.", 1) from error
+
+
+@contextmanager
+def _interrupts() -> Iterator[None]:
+    """Let Ctrl-C be an exception, so that what runs can be stopped and counted."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

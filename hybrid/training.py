@@ -1,4 +1,4 @@
-"""Training through skorch: Adam on the cross-entropy, one schedule and one order of the data for every model.
+"""Training through skorch, to classes or to numbers: one schedule and one order of the data for every model.
 
 The weights and the order of the data follow from the seed alone, and the order is the same for every model at the
 same seed: the loader has a generator of its own, which no model can disturb.
@@ -10,7 +10,7 @@ import copy
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from skorch import NeuralNetClassifier
+from skorch import NeuralNet, NeuralNetClassifier, NeuralNetRegressor
 from skorch.callbacks import Callback
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 from threadpoolctl import threadpool_limits
-from torch import nn
+from torch import Tensor, nn
 
 from hybrid.batches import Batches, shuffled
 from hybrid.checkpoints import Checkpoints, digest, is_numbered
@@ -38,7 +38,7 @@ _TURN = threading.RLock()
 class Fitted:
     """A trained network, its history (one dict per epoch) and the seconds the training took, without the watching."""
 
-    net: NeuralNetClassifier
+    net: NeuralNet
     history: list[Epoch]
     seconds: float
 
@@ -62,19 +62,42 @@ def classifier(module: nn.Module | Callable[..., nn.Module], *, seed: int = 0, *
     NeuralNetClassifier
         Works in a scikit-learn ``Pipeline``, ``GridSearchCV`` and ``clone``; features must be float32.
     """
-    defaults = {
-        "module__build": partial(copy.deepcopy, module) if isinstance(module, nn.Module) else module,
-        "module__seed": seed,
-        "criterion": nn.CrossEntropyLoss,
-        "optimizer": torch.optim.Adam,
-        "lr": 0.01,
-        "max_epochs": 20,
-        "batch_size": 32,
-        "train_split": None,
-        "iterator_train": shuffled,
-        "iterator_train__seed": seed,
-    }
-    return NeuralNetClassifier(_seeded, **{**defaults, **settings})
+    return NeuralNetClassifier(_seeded, **{**_defaults(module, seed), "criterion": nn.CrossEntropyLoss, **settings})
+
+
+def regressor(module: nn.Module | Callable[..., nn.Module], *, seed: int = 0, **settings: Any) -> NeuralNetRegressor:
+    """Wrap a torch module as a scikit-learn regressor trained on the mean squared error.
+
+    Parameters
+    ----------
+    module, seed, **settings
+        As for :func:`classifier`; the module's output must have the shape of the targets, such as ``(n, 1)``.
+
+    Returns
+    -------
+    NeuralNetRegressor
+        Configured and not yet fitted; features and targets must be of the dtype of the module.
+    """
+    return NeuralNetRegressor(_seeded, **{**_defaults(module, seed), "criterion": SquaredError, **settings})
+
+
+class SquaredError(nn.MSELoss):
+    """The mean squared error of predictions that have the shape of the targets; nothing is broadcast."""
+
+    def forward(self, predicted: Tensor, target: Tensor) -> Tensor:
+        """Return the mean over all numbers.
+
+        Raises
+        ------
+        ValueError
+            If the shapes differ.
+        """
+        if predicted.shape != target.shape:
+            raise ValueError(
+                f"got predictions of shape {tuple(predicted.shape)} for targets of shape {tuple(target.shape)}, "
+                "expected the same shape: reshape the targets, as y[:, None]"
+            )
+        return super().forward(predicted, target)
 
 
 def fit(
@@ -91,6 +114,9 @@ def fit(
     name: str = "the model",
     checkpoint: str | Path | None = None,
     every: int | None = None,
+    loss: str = "cross_entropy",
+    optimizer: type[torch.optim.Optimizer] = torch.optim.Adam,
+    optimizer_options: Mapping[str, Any] | None = None,
 ) -> Fitted:
     """Train a model on one thread, so that the numbers depend on the seed and not on the machine's load.
 
@@ -101,15 +127,15 @@ def fit(
     build
         Returns the module to train; called once, under the seed.
     X
-        Training features, float32 ``(n, n_features)``, scaled.
+        Training features, float32 ``(n, n_features)``, scaled; or whatever the module takes, samples first.
     y
-        Training classes, int64 ``(n,)``.
+        Training classes, int64 ``(n,)``; or, for ``loss="mse"``, numbers of the shape of the module's output.
     seed
         Fixes the first weights, the order of the data and anything random during training.
     epochs, lr, batch_size
-        Passes through the data, Adam's learning rate and the number of samples in a step.
+        Passes through the data, the optimiser's learning rate and the number of samples in a step.
     valid
-        Features and classes to watch after every epoch; nothing is chosen with them.
+        Features and classes (or numbers) to watch after every epoch; nothing is chosen with them.
     on_epoch
         Called after every epoch with that epoch's entry of the history.
     name
@@ -120,15 +146,21 @@ def fit(
     every
         Steps between two checkpoints. If not given, every step where a backend submits jobs (has a ``position``), and
         elsewhere every epoch that ends a second or more after the last one.
+    loss
+        ``"cross_entropy"`` for classes, ``"mse"`` for numbers.
+    optimizer, optimizer_options
+        A class of :mod:`torch.optim`, and what it takes beside the learning rate, as ``{"alpha": 0.99}``.
 
     Returns
     -------
     Fitted
         Its history has ``epoch``, ``train_loss`` and ``seconds`` (training, without the watching) for every epoch,
-        and with `valid` also ``valid_loss`` and ``valid_accuracy``.
+        and with `valid` also ``valid_loss`` and, for classes, ``valid_accuracy``.
 
     Raises
     ------
+    ValueError
+        If the loss is unknown, or `y` has not the shape of the module's output.
     FloatingPointError
         If the training loss is NaN or infinite.
     CheckpointError
@@ -136,13 +168,15 @@ def fit(
     KeyboardInterrupt
         On Ctrl-C.
     """
+    wrap, options = _net(loss), dict(optimizer_options or {})
     watch, batches, kept = _Watch(name, on_epoch), Batches(), None
     if checkpoint is not None:
         settings = {"seed": seed, "epochs": epochs, "learning rate": lr, "batch size": batch_size, "data": digest(X, y)}
-        settings |= {"validation data": None if valid is None else digest(*valid)}
+        settings |= {"validation data": None if valid is None else digest(*valid), "loss": loss}
+        settings |= {"optimiser": f"{optimizer.__qualname__} {sorted(options.items())}"}
         kept = Checkpoints(_file(checkpoint), settings, batches, watch, _steps(every))
-    with _alone(seed):
-        net = classifier(
+    with alone(seed):
+        net = wrap(
             build,
             seed=seed,
             lr=lr,
@@ -152,6 +186,8 @@ def fit(
             iterator_train=batches,
             callbacks=[watch] if kept is None else [watch, kept],
             verbose=0,
+            optimizer=optimizer,
+            **{f"optimizer__{name}": value for name, value in options.items()},
         ).initialize()
         n_done = 0 if kept is None else kept.resume(net)
         net.partial_fit(X, y, epochs=epochs - n_done)
@@ -177,10 +213,32 @@ def one_thread() -> Iterator[None]:
 
 
 @contextmanager
-def _alone(seed: int) -> Iterator[None]:
+def alone(seed: int) -> Iterator[None]:
+    """Run on one thread, with torch's generator seeded; it is as it was at the end."""
     with one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
+
+
+def _defaults(module: nn.Module | Callable[..., nn.Module], seed: int) -> dict[str, Any]:
+    return {
+        "module__build": partial(copy.deepcopy, module) if isinstance(module, nn.Module) else module,
+        "module__seed": seed,
+        "optimizer": torch.optim.Adam,
+        "lr": 0.01,
+        "max_epochs": 20,
+        "batch_size": 32,
+        "train_split": None,
+        "iterator_train": shuffled,
+        "iterator_train__seed": seed,
+    }
+
+
+def _net(loss: str) -> Callable[..., NeuralNet]:
+    nets = {"cross_entropy": classifier, "mse": regressor}
+    if loss not in nets:
+        raise ValueError(f"got loss={loss!r}, expected one of {', '.join(map(repr, nets))}: loss='mse'")
+    return nets[loss]
 
 
 def _seeded(build: Callable[..., nn.Module], seed: int, **options: Any) -> nn.Module:
@@ -224,17 +282,17 @@ class _Watch(Callback):
         self.seconds = 0.0  # of training, in the current epoch
         self.began = 0.0
 
-    def on_train_begin(self, net: NeuralNetClassifier, X: Any = None, **kwargs: Any) -> None:
+    def on_train_begin(self, net: NeuralNet, X: Any = None, **kwargs: Any) -> None:
         _warm_up(net.module_, X)
 
-    def on_epoch_begin(self, net: NeuralNetClassifier, **kwargs: Any) -> None:
+    def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         self.began = time.perf_counter() - self.seconds
 
-    def on_batch_end(self, net: NeuralNetClassifier, training: bool = False, **kwargs: Any) -> None:
+    def on_batch_end(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
         if training:
             self.seconds = time.perf_counter() - self.began
 
-    def on_epoch_end(self, net: NeuralNetClassifier, **kwargs: Any) -> None:
+    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         row = net.history[-1]
         if not math.isfinite(row["train_loss"]):
             raise FloatingPointError(

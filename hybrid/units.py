@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -19,8 +18,9 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 import backends
-from hybrid import progress, records, training
+from hybrid import progress, records, running, training
 from hybrid.data import Dataset, Split, split
+from hybrid.progress import Tell
 from hybrid.records import Record, Unit
 from qml import QuantumLayer
 
@@ -33,17 +33,9 @@ N_WATCHED = 1000
 def attempt(
     unit: Unit, build: Build, dataset: Dataset, folder: Path, checkpoint: Path | None = None
 ) -> tuple[Unit, Record | Exception]:
-    """Train one unit in whatever process this is; an error is returned, not raised, with its traceback as a note.
-
-    (Of an error raised on a worker, joblib's Dask backend tells nobody.)
-    """
-    try:
-        return unit, train(unit, build, dataset, folder, checkpoint)
-    except Exception as error:
-        error.add_note(f"{records.label(*unit.row)}, seed {unit.seed}:\n{traceback.format_exc()}")
-        return unit, error
-    finally:
-        progress.forget(folder, unit.key)
+    """Train one unit in whatever process this is; an error is returned, not raised, with its traceback as a note."""
+    name = f"{records.label(*unit.row)}, seed {unit.seed}"
+    return running.attempt(unit, name, folder, lambda: train(unit, build, dataset, folder, checkpoint))
 
 
 def train(unit: Unit, build: Build, dataset: Dataset, folder: Path, checkpoint: Path | None = None) -> Record:
@@ -77,7 +69,7 @@ def train(unit: Unit, build: Build, dataset: Dataset, folder: Path, checkpoint: 
     parts = _scaled(split(dataset, unit.seed, unit.test_size, unit.n_train))
     make = partial(model, unit, build, dataset.n_features, dataset.n_classes)
     tell = progress.teller(folder, unit.key)
-    tell(0)
+    tell(0, unit.epochs)
     with training.one_thread():
         if unit.variant == "baseline":
             outcome = _fit_sklearn(make, parts)
@@ -96,7 +88,7 @@ def train(unit: Unit, build: Build, dataset: Dataset, folder: Path, checkpoint: 
         "test_accuracy": float((predictions == parts.y_test).mean()),
         **outcome,
         "predictions": predictions.tolist(),
-        "versions": _versions(),
+        "versions": versions(),
     }
 
 
@@ -135,7 +127,7 @@ def count_parameters(model: Any) -> dict[str, int]:
 
 
 def _fit_torch(
-    unit: Unit, make: Callable[[], nn.Module], parts: Split, tell: Callable[[int], None], checkpoint: Path | None
+    unit: Unit, make: Callable[[], nn.Module], parts: Split, tell: Tell, checkpoint: Path | None
 ) -> dict[str, Any]:
     watched = np.random.default_rng(0).permutation(len(parts.y_test))[:N_WATCHED]
     fitted = training.fit(
@@ -147,7 +139,7 @@ def _fit_torch(
         lr=unit.lr,
         batch_size=unit.batch_size,
         valid=(parts.X_test[watched], parts.y_test[watched]),
-        on_epoch=lambda epoch: tell(int(epoch["epoch"])),
+        on_epoch=lambda epoch: tell(int(epoch["epoch"]), unit.epochs),
         name=f"{records.label(*unit.row)} (seed {unit.seed})",
         checkpoint=checkpoint if checkpoint is not None and checkpoint.parent.is_dir() else None,
     )
@@ -178,8 +170,9 @@ def _scaled(parts: Split) -> Split:
     return parts._replace(X=X, X_test=X_test, y=np.array(parts.y), y_test=np.array(parts.y_test))
 
 
-def _versions() -> dict[str, str]:
-    packages = ("hybridqml", "torch", "numpy", "scikit-learn", "skorch")
+def versions(*more: str) -> dict[str, str]:
+    """Return the versions of Python, of the packages that all units need and of others, and what machine this is."""
+    packages = ("hybridqml", "torch", "numpy", "scikit-learn", "skorch", *more)
     found = {"python": platform.python_version(), **{package: _version(package) for package in packages}}
     return found | {"machine": f"{platform.machine()}, {os.cpu_count()} cores"}
 

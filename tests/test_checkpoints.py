@@ -114,6 +114,14 @@ def test_a_training_goes_on_where_its_last_checkpoint_is(path, calm, at, every):
     assert len(trained) == 3 * n_steps_per_epoch - n_kept
 
 
+def test_a_training_to_numbers_goes_on_with_its_optimisers_memory(path):
+    settings = {"y": np.eye(2, dtype=np.float32)[Y], "valid": None, "loss": "mse"}
+    settings |= {"optimizer": torch.optim.RMSprop, "optimizer_options": {"alpha": 0.9, "momentum": 0.5}}
+    expected = numbers(fit(None, **settings))
+    crashed(path, 3, **settings)
+    assert numbers(fit(path, **settings)) == expected
+
+
 def test_it_may_be_interrupted_again_and_again(path, calm):
     for _ in range(5):
         crashed(path, 1)
@@ -258,6 +266,11 @@ def refused(path, message, **settings):
         ({"X": X + 1}, r"which has another data \(\w{8}\), expected \w{8}: remove"),
         ({"y": 1 - Y}, r"which has another data \(\w{8}\), expected \w{8}: remove"),
         ({"valid": None}, r"which has another validation data \(\w{8}\), expected None: remove"),
+        ({"loss": "mse"}, r"which has another loss \('cross_entropy'\), expected 'mse': remove"),
+        (
+            {"optimizer": torch.optim.RMSprop, "optimizer_options": {"alpha": 0.9}},
+            r"which has another optimiser \('Adam \[\]'\), expected \"RMSprop \[\('alpha', 0\.9\)\]\": remove",
+        ),
         ({"build": lambda: nn.Linear(3, 2)}, r"which has another model \(\w{8}\), expected \w{8}: remove"),
     ],
 )
@@ -287,7 +300,7 @@ def variants():
 def test_what_makes_another_model(path, tmp_path):
     digests = set()
     for build in variants():
-        with training._alone(0):
+        with training.alone(0):
             digests.add(checkpoints._model(build()))
     assert len(digests) == len(variants())
     kinds = [Statevector(), Numbered(tmp_path), Numbered(tmp_path / "other")]

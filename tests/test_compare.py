@@ -236,7 +236,7 @@ def test_a_comparison_goes_on_inside_of_a_training(tmp_path, monkeypatch):
     told, stop = [], [True]
 
     def teller(folder, key):
-        def tell(epoch):
+        def tell(epoch, total):
             told.append((key, epoch))
             if epoch == 3 and stop:
                 stop.clear()
@@ -419,8 +419,8 @@ def test_dask_that_is_not_installed(tmp_path, monkeypatch):
 
 def test_a_running_unit_tells_its_epoch_and_is_forgotten_at_the_end(tmp_path):
     tell = progress.teller(tmp_path, "abc")
-    tell(3)
-    assert progress.running_units(tmp_path) == [("abc", 3)]
+    tell(3, 8)
+    assert progress.running_units(tmp_path) == [("abc", 3, 8)]
     progress.forget(tmp_path, "abc")
     assert progress.running_units(tmp_path) == []
 
@@ -432,8 +432,8 @@ def test_progress_out_of_reach_does_not_matter(tmp_path):
 
 
 def test_the_display_shows_units_and_epochs_and_vanishes():
-    with progress.Display({"a": "qcnn, seed 0", "b": "qcnn, seed 1"}, epochs=20, n_done=1) as display:
-        progress.teller(display.folder, "b")(7)
+    with progress.Display({"a": "qcnn, seed 0", "b": "qcnn, seed 1"}, n_done=1) as display:
+        progress.teller(display.folder, "b")(7, 20)
         with display.console.capture() as shown:
             display.console.print(display._render())
         assert "1/2" in shown.get() and "qcnn, seed 1" in shown.get() and "epoch 7/20" in shown.get()

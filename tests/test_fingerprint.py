@@ -155,6 +155,31 @@ def test_an_edited_module_is_another_model(tmp_path, monkeypatch):
     assert used[0] == used[2] != used[1]
 
 
+IMPORTING = [
+    "from hybrid.dressed import Dressed", "from hybrid import dressed", "import hybrid.dressed as d",
+    "def build(): from hybrid.models import qcnn", "from hybrid.models.qcnn import build as other",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", IMPORTING)
+def test_an_edited_module_that_a_model_imports_is_another_model(line, tmp_path, monkeypatch):
+    """Also one that is imported by the imported one: hybrid/models/qcnn.py imports hybrid/dressed.py."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "importing_model.py").write_text(f"{line}\ndef build(n_features, n_classes): ...\n")
+    sys.modules.pop("importing_model", None)
+    linecache.clearcache()
+    build = importlib.import_module("importing_model").build
+    before, read_text = fingerprint(build), Path.read_text
+    for name, changes in (("dressed", True), ("records", False), ("report", False)):
+        edited = ROOT / "hybrid" / f"{name}.py"
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                Path, "read_text", lambda file, edited=edited: read_text(file) + ("#" if file == edited else "")
+            )
+            assert (fingerprint(build) != before) == changes, name
+    assert fingerprint(build) == before
+
+
 def test_an_edited_library_gives_other_records(monkeypatch):
     before = fingerprint(toy_model.build)
     read_bytes = Path.read_bytes

@@ -243,7 +243,7 @@ def test_matplotlib_is_left_as_it_was():
         "import matplotlib; before = matplotlib.rcParams.copy()\n"
         "from planted import comparison, one_hybrid\n"
         "found = comparison(one_hybrid([0.9, 0.8]))\n"
-        "hybrid.report._png(hybrid.report.accuracy_plot(found))\n"
+        "hybrid.pages.png(hybrid.report.accuracy_plot(found))\n"
         "assert 'matplotlib.pyplot' not in sys.modules and matplotlib.rcParams.copy() == before\n"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=ROOT, check=True)

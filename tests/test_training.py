@@ -173,6 +173,71 @@ def test_a_loss_that_is_not_finite_stops_the_training():
         training.fit(lambda: Nan(4, 3), X, Y, epochs=5, name="my model")
 
 
+# --- to numbers ----------------------------------------------------------------------------------------------------
+
+NUMBERS = np.sin(X[:, :1]) + 0.5 * X[:, 1:2]
+
+
+def numbers():
+    return nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 1))
+
+
+def test_fit_to_numbers_is_the_plain_torch_loop():
+    options = {"alpha": 0.9, "eps": 1e-6}
+    fitted = training.fit(
+        numbers, X, NUMBERS, seed=3, epochs=3, lr=0.02, batch_size=16, loss="mse", optimizer=torch.optim.RMSprop,
+        optimizer_options=options, valid=(X[:9], NUMBERS[:9]),
+    )  # fmt: skip
+    torch.manual_seed(3)
+    model = numbers()
+    optimizer = torch.optim.RMSprop(model.parameters(), lr=0.02, **options)
+    data = torch.utils.data.TensorDataset(torch.from_numpy(X), torch.from_numpy(NUMBERS))
+    order = torch.Generator().manual_seed(3)
+    loader = torch.utils.data.DataLoader(data, 16, shuffle=True, generator=order)
+    for _ in range(3):
+        for x, y in loader:
+            optimizer.zero_grad()
+            (model(x) - y).square().mean().backward()
+            optimizer.step()
+    for one, other in zip(fitted.net.module_.parameters(), model.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
+    np.testing.assert_allclose(fitted.net.predict(X), model(torch.from_numpy(X)).detach(), rtol=1e-4, atol=1e-6)
+    assert set(fitted.history[-1]) == {"epoch", "train_loss", "valid_loss", "seconds"}
+    expected = (model(torch.from_numpy(X[:9])) - torch.from_numpy(NUMBERS[:9])).square().mean().item()
+    assert fitted.history[-1]["valid_loss"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_double_precision_and_sequences():
+    class Last(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn, self.head = nn.RNN(1, 3, batch_first=True), nn.Linear(3, 1)
+
+        def forward(self, x):
+            return self.head(self.rnn(x)[0][:, -1])
+
+    fitted = training.fit(lambda: Last().double(), X.astype(float)[:, :, None], NUMBERS.astype(float), loss="mse")
+    assert fitted.net.predict(X.astype(float)[:, :, None]).dtype == np.float64
+    assert fitted.history[-1]["train_loss"] < fitted.history[0]["train_loss"]
+
+
+def test_numbers_of_another_shape_are_refused():
+    message = r"got predictions of shape \(32, 1\) for targets of shape \(32,\), expected the same shape: reshape the"
+    with pytest.raises(ValueError, match=message):
+        training.fit(numbers, X, NUMBERS[:, 0], loss="mse")
+
+
+def test_an_unknown_loss():
+    with pytest.raises(ValueError, match="got loss='mae', expected one of 'cross_entropy', 'mse': loss='mse'"):
+        training.fit(numbers, X, NUMBERS, loss="mae")
+
+
+def test_regressor_in_a_pipeline():
+    net = training.regressor(numbers(), max_epochs=60, verbose=0)
+    assert not net.initialized_
+    assert make_pipeline(StandardScaler(), net).fit(X, NUMBERS).score(X, NUMBERS) > 0.9
+
+
 # --- as a scikit-learn classifier ----------------------------------------------------------------------------------
 
 

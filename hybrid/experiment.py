@@ -1,0 +1,484 @@
+"""Reproduce a paper: run every row of its table, and rows that it should have had, on every task and seed.
+
+A paper is one file ``hybrid/experiments/<name>.py`` with one function ``experiment()`` that returns an
+:class:`Experiment`: what the paper claims, its tasks, the rows, and settings for three levels. A row is a function
+from a :class:`Case` to an :class:`Outcome`; it owes nothing to the others, so rows run side by side in any order.
+
+A finished trial (task × row × seed) is one record on disk, named by all that determines it, the row's source text
+included: an experiment that was stopped, however rudely, goes on where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+
+import backends
+from hybrid import checks, experiments, progress, records, running, training, units, workers
+from hybrid.claims import Claim, sentences
+from hybrid.fingerprint import fingerprint
+from hybrid.progress import Tell
+from hybrid.records import Keyed, Record
+
+LEVELS = ("quick", "default", "full")
+
+#: What a row is: has a trained or frozen circuit; lacks only that; a classical model; or hardly a model at all.
+KINDS = ("quantum", "control", "classical", "trivial")
+
+_PARAMETERS = "quantum", "classical", "frozen"
+_SECONDS = "training", "prediction"
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a row is run on: one task, one seed.
+
+    Parameters
+    ----------
+    task
+        Name of the task.
+    seed
+        For the first weights and all else that is random; 0 for a row that is not seeded. Torch's own generator is
+        seeded with it already.
+    settings
+        Those of the level, without the seeds.
+    backend
+        Name of the backend for quantum layers, as :func:`backends.get` takes it.
+    data
+        What ``--data`` names, for experiments that read data.
+    tell
+        To be called as ``tell(epoch, n_epochs)``, for the progress.
+    checkpoint
+        For :func:`hybrid.training.fit`; None where the output folder is out of reach.
+    """
+
+    task: str
+    seed: int
+    settings: Mapping[str, Any]
+    backend: str
+    data: Path | None
+    tell: Tell
+    checkpoint: Path | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a row returns.
+
+    Parameters
+    ----------
+    score
+        Value of the experiment's metric on the test part.
+    parameters
+        How many parameters, ``{"quantum": …, "classical": …, "frozen": …}`` as
+        :func:`hybrid.units.count_parameters` counts them: the first two are trained.
+    seconds
+        ``{"training": …, "prediction": …}``.
+    extra
+        More to keep, as JSON has it. ``target`` and ``prediction``, two lists of numbers of one length, are drawn.
+
+    Raises
+    ------
+    ValueError
+        If it is not of this form.
+    """
+
+    score: float
+    parameters: Mapping[str, int]
+    seconds: Mapping[str, float]
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, expected in (("parameters", _PARAMETERS), ("seconds", _SECONDS)):
+            if set(getattr(self, name)) != set(expected):
+                raise ValueError(
+                    f"got {name} {dict(getattr(self, name))}, expected {', '.join(expected)}: give them all"
+                )
+        try:
+            json.dumps(dict(self.extra), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"got extra, {error}, expected what JSON can hold: finite numbers, .tolist()") from error
+        target, prediction = (self.extra.get(name, []) for name in ("target", "prediction"))
+        if len(target) != len(prediction):
+            raise ValueError(f"got {len(target)} targets and {len(prediction)} predictions, expected as many of both")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Parameters
+    ----------
+    name
+        As it is printed.
+    kind
+        One of ``quantum``, ``control``, ``classical``, ``trivial``.
+    run
+        A function of a module, or a :class:`functools.partial` of one.
+    seeded
+        False for a row whose result does not depend on the seed: it is run once per task, and is a constant in tests.
+    tasks
+        The tasks it can be run on; None for all.
+    """
+
+    name: str
+    kind: str
+    run: Callable[[Case], Outcome]
+    seeded: bool = True
+    tasks: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"got kind={self.kind!r} for the row {self.name!r}, expected one of {', '.join(KINDS)}")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One paper.
+
+    Parameters
+    ----------
+    name
+        The file's name, with dashes.
+    title, arxiv
+        Of the paper.
+    claim
+        What the paper claims, in its own words.
+    metric, lower_is_better
+        What a score is, as ``"test NRMSE"``, and which way is better.
+    tasks, rows
+        What is run.
+    levels
+        Settings for ``quick`` (minutes), ``default`` and ``full`` (the paper's), each with ``seeds``, their number.
+    published
+        The paper's figures, ``{row: {task: "0.12"}}``; what is missing is printed as not given. A row that is none of
+        ours has a line of its own.
+    claims
+        What the claim says of the rows, to be tested.
+    verdict
+        Turns the results into sentences; by default what is left of each claim, and what the quantum layer of each
+        quantum row contributes, both from the tests.
+    data
+        What ``--data`` may name; None for an experiment that reads no data.
+    check
+        Called with tasks, settings and data before anything is run: raises ValueError or ImportError where something
+        is missing.
+    packages
+        Packages whose versions matter beside those of all experiments.
+    least, most
+        The range of possible scores, where intervals end at the latest.
+    """
+
+    name: str
+    title: str
+    arxiv: str
+    claim: str
+    metric: str
+    lower_is_better: bool
+    tasks: tuple[str, ...]
+    rows: tuple[Row, ...]
+    levels: Mapping[str, Mapping[str, Any]]
+    published: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    claims: tuple[Claim, ...] = ()
+    verdict: Callable[[Results], list[str]] = sentences
+    data: str | None = None
+    check: Callable[[tuple[str, ...], Mapping[str, Any], Path | None], None] | None = None
+    packages: tuple[str, ...] = ()
+    least: float = -math.inf
+    most: float = math.inf
+
+    def __post_init__(self) -> None:
+        if set(self.levels) != set(LEVELS) or not all("seeds" in level for level in self.levels.values()):
+            raise ValueError(f"got levels {list(self.levels)}, expected {', '.join(LEVELS)}, each with 'seeds'")
+        for what, names in (("rows", [row.name for row in self.rows]), ("tasks", list(self.tasks))):
+            if not names or len(set(names)) < len(names):
+                raise ValueError(f"got the {what} {names}, expected one or more, each with a name of its own")
+        rows = [row.name for row in self.rows]
+        for claim in self.claims:
+            _known("row", (claim.row, claim.other), rows)
+
+
+@dataclass(frozen=True)
+class Trial(Keyed):
+    """Everything that determines one result of an experiment.
+
+    Parameters
+    ----------
+    experiment, task, row
+        Their names.
+    source
+        The sha256 of all that the row's function depends on.
+    data
+        The sha256 of the data; None where none are read.
+    seed
+        None for a row that is not seeded.
+    settings
+        Those of the level, without the seeds.
+    backend
+        Name of the backend.
+    """
+
+    schema = 1
+    contents = {  # noqa: RUF012 (no field)
+        "schema": int, "key": str, "unit": dict, "score": float, "parameters": dict, "seconds": dict, "extra": dict,
+        "versions": dict, "finished": str,
+    }  # fmt: skip
+
+    experiment: str
+    task: str
+    row: str
+    source: str
+    data: str | None
+    seed: int | None
+    settings: dict[str, Any]
+    backend: str
+
+    @property
+    def label(self) -> str:
+        """What the trial is called in words."""
+        return f"{self.task}: {self.row}" + ("" if self.seed is None else f", seed {self.seed}")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked experiment, ready to run: its trials in order, by task, row and seed."""
+
+    experiment: Experiment
+    level: str
+    tasks: tuple[str, ...]
+    seeds: tuple[int, ...]
+    units: tuple[Trial, ...]
+    data: Path | None
+    out: Path
+    jobs: int
+    scheduler: str | None
+    command: str | None
+
+
+@dataclass(frozen=True)
+class Results:
+    """A finished experiment: its plan, and the record of each trial, in the same order."""
+
+    plan: Plan
+    records: tuple[Record, ...]
+
+    @property
+    def experiment(self) -> Experiment:
+        """What was run."""
+        return self.plan.experiment
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that were run."""
+        return self.plan.tasks
+
+    def rows(self, task: str) -> list[Row]:
+        """Return the rows that a task has."""
+        return [row for row in self.experiment.rows if (task, row.name) in self._found]
+
+    def of(self, task: str, row: str) -> list[Record]:
+        """Return the records of a row on a task, in the order of the seeds; one for a row that is not seeded."""
+        return self._found.get((task, row), [])
+
+    def scores(self, task: str, row: str) -> np.ndarray:
+        """Return the scores of a row on a task, float64 ``(n_seeds,)``, or ``(1,)`` for a row that is not seeded."""
+        return np.array([record["score"] for record in self.of(task, row)])
+
+    @cached_property
+    def _found(self) -> dict[tuple[str, str], list[Record]]:
+        found: dict[tuple[str, str], list[Record]] = {}
+        for unit, record in zip(self.plan.units, self.records, strict=True):
+            found.setdefault((unit.task, unit.row), []).append(record)
+        return found
+
+
+def load(name: str) -> Experiment:
+    """Return the experiment of a file of ``hybrid/experiments``, by its name with dashes.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name.
+    """
+    _known("experiment", (name,), experiments.names())
+    return importlib.import_module(f"hybrid.experiments.{name.replace('-', '_')}").experiment()
+
+
+def plan(
+    experiment: Experiment,
+    level: str = "default",
+    *,
+    seeds: int | Iterable[int] | None = None,
+    tasks: Iterable[str] | None = None,
+    backend: str = "statevector",
+    data: str | Path | None = None,
+    out: str | Path,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    command: str | None = None,
+) -> Plan:
+    """Check everything, and the records that are already there, before anything is run.
+
+    Parameters
+    ----------
+    experiment
+        What :func:`load` returns, or your own.
+    level
+        ``quick``, ``default`` or ``full``.
+    seeds
+        How many seeds (0, 1, …), or the seeds themselves; the level's number if None.
+    tasks
+        Names of tasks; all if None.
+    backend
+        Name of the backend for quantum layers.
+    data
+        File or folder, for an experiment that reads data.
+    out
+        Folder for the records; finished trials found there are not repeated.
+    jobs
+        Trials at once; the number of cores if None. Numbers do not depend on it.
+    scheduler
+        Address of a Dask scheduler, such as ``tcp://10.0.0.1:8786``, to run on its workers instead.
+    command
+        The command line to name in reports.
+
+    Raises
+    ------
+    ValueError
+        If a name, a number, the data or the output folder is wrong, or a record found there is damaged.
+    TypeError
+        If an argument is of another kind, or a row depends on something whose content cannot be read.
+    ImportError
+        If a package is missing.
+    """
+    _known("level", (level,), LEVELS)
+    chosen = experiment.tasks if tasks is None else tuple(dict.fromkeys(tasks))
+    _known("task", chosen, experiment.tasks)
+    settings = dict(experiment.levels[level])
+    n_seeds = settings.pop("seeds")
+    numbers = tuple(checks.seeds(n_seeds if seeds is None else seeds))
+    backends.get(backend)
+    n_jobs, path = checks.jobs(jobs), _data(experiment, data)
+    if scheduler is not None:
+        workers.check_scheduler(scheduler)
+    if experiment.check is not None:
+        experiment.check(chosen, settings, path)
+    fields = {"data": None if path is None else _content(path), "settings": settings, "backend": backend}
+    trials = tuple(_trials(experiment, chosen, numbers, fields))
+    out = checks.writable(out)
+    records.check(out, trials)
+    return Plan(experiment, level, chosen, numbers, trials, path, out, n_jobs, scheduler, command)
+
+
+def run(plan: Plan, show: bool = True) -> Results:
+    """Run the trials of a plan that have no record yet, and return the results of all.
+
+    Raises
+    ------
+    FloatingPointError
+        If a score is not finite.
+    OSError
+        If the Dask scheduler does not answer, or workers are lost.
+    """
+    functions = {row.name: row.run for row in plan.experiment.rows}
+
+    def call(trial: Trial, folder: Path) -> Any:
+        checkpoint = records.checkpoint(plan.out, trial)
+        packages = plan.experiment.packages
+        return joblib.delayed(attempt)(trial, functions[trial.row], plan.data, packages, folder, checkpoint)
+
+    def said(record: Record) -> str:
+        return f"{plan.experiment.metric} {record['score']:.3g} in {sum(record['seconds'].values()):.1f} s"
+
+    labels = {trial.key: trial.label for trial in plan.units}
+    return Results(plan, running.finish(plan, call, labels, said, show))
+
+
+def attempt(
+    trial: Trial,
+    function: Callable[[Case], Outcome],
+    data: Path | None,
+    packages: tuple[str, ...],
+    folder: Path,
+    checkpoint: Path,
+) -> tuple[Trial, Record | Exception]:
+    """Run one trial in whatever process this is; an error is returned, not raised."""
+
+    def work() -> Record:
+        tell = progress.teller(folder, trial.key)
+        tell(0)
+        kept = checkpoint if checkpoint.parent.is_dir() else None
+        case = Case(trial.task, trial.seed or 0, dict(trial.settings), trial.backend, data, tell, kept)
+        with training.alone(case.seed):
+            outcome = function(case)
+        return _record(trial, outcome, packages)
+
+    return running.attempt(trial, trial.label, folder, work)
+
+
+def _record(trial: Trial, outcome: Outcome, packages: tuple[str, ...]) -> Record:
+    if not math.isfinite(outcome.score):
+        raise FloatingPointError(
+            f"The score of {trial.label} is {outcome.score}: expected a finite number; "
+            "look for a training that has diverged."
+        )
+    return {
+        "schema": trial.schema,
+        "key": trial.key,
+        "unit": asdict(trial),
+        "score": float(outcome.score),
+        "parameters": {name: int(number) for name, number in outcome.parameters.items()},
+        "seconds": {name: float(seconds) for name, seconds in outcome.seconds.items()},
+        "extra": dict(outcome.extra),
+        "versions": units.versions("scipy", *packages),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _trials(
+    experiment: Experiment, tasks: tuple[str, ...], seeds: tuple[int, ...], fields: Mapping[str, Any]
+) -> Iterable[Trial]:
+    sources = {row.name: fingerprint(row.run) for row in experiment.rows}
+    for task in tasks:
+        for row in experiment.rows:
+            if row.tasks is None or task in row.tasks:
+                for seed in seeds if row.seeded else (None,):
+                    yield Trial(experiment.name, task, row.name, sources[row.name], seed=seed, **fields)
+
+
+def _known(what: str, chosen: Iterable[str], known: Iterable[str]) -> None:
+    chosen = tuple(chosen)
+    for name in chosen:
+        if name not in known:
+            raise ValueError(f"Unknown {what} {name!r}: expected one of {', '.join(known)}.")
+    if not chosen:
+        raise ValueError(f"No {what} given: expected one or more of {', '.join(known)}.")
+
+
+def _data(experiment: Experiment, data: str | Path | None) -> Path | None:
+    if data is None:
+        return None
+    path = Path(data).absolute()
+    if experiment.data is None:
+        raise ValueError(f"got the data {data}, but {experiment.name} reads none: leave --data out.")
+    if not path.exists():
+        raise ValueError(f"got the data {data}, which is not there, expected {experiment.data}.")
+    return path
+
+
+def _content(path: Path) -> str:
+    """Return the sha256 of a file, or of all files in a folder with their names."""
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    found = {file.relative_to(path).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()

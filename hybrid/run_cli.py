@@ -1,0 +1,135 @@
+"""The command ``qml run``: run a published experiment again, and say what is left of its claim."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hybrid import listing
+from hybrid.stop import kept_in, resumable, wrong_input
+
+if TYPE_CHECKING:
+    from hybrid.experiment import Plan, Results
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command("run")(run)
+
+
+def run(
+    name: Annotated[str | None, typer.Argument(help="An experiment; without it they are listed.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Run all experiments and write one page, papers.md.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Small settings: a few minutes.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="The paper's settings: hours.")] = False,
+    seeds: Annotated[int | None, typer.Option(help="Number of seeds.", show_default="the level's")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="File or folder, for experiments that read data.", show_default="none")
+    ] = None,
+    backend: Annotated[str, typer.Option(help="Backend of the quantum layers, see 'qml backends'.")] = "statevector",
+    out: Annotated[
+        Path | None, typer.Option(help="Output folder; with --all one for all.", show_default="runs/<name>[-<level>]")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(help="Runs at once.", show_default="number of cores")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Dask scheduler to run on, such as tcp://10.0.0.1:8786.", show_default="none")
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="Only these tasks, comma-separated.", show_default="all")] = None,
+) -> None:
+    """Run a published experiment again, with the rows that it should have had, and say what is left of its claim.
+
+    Stop it whenever you like: the same command goes on where it was, and what is finished is kept.
+    """
+    if name is None and not every:
+        return _list()
+    with wrong_input():
+        level, tasks = _level(quick, full), _tasks(task, every)
+        options = {"seeds": seeds, "tasks": tasks, "backend": backend, "jobs": jobs, "scheduler": scheduler}
+        folders = _folders(name, every, level, out)
+        plans = [_plan(each, level, folder, data, every, options) for each, folder in folders.items()]
+    _finish(plans, (out or Path("runs")).absolute() if every else None)
+
+
+def _list() -> None:
+    from hybrid import experiments
+
+    listing.show("Experiments, for 'qml run NAME --quick'", listing.summaries(experiments))
+
+
+def _level(quick: bool, full: bool) -> str:
+    if quick and full:
+        raise ValueError("got --quick and --full, expected one of them: leave one out.")
+    return "quick" if quick else "full" if full else "default"
+
+
+def _tasks(task: str | None, every: bool) -> list[str] | None:
+    if task is not None and every:
+        raise ValueError("got --task with --all, expected one experiment: name it instead of --all.")
+    return None if task is None else [name.strip() for name in task.split(",") if name.strip()]
+
+
+def _folders(name: str | None, every: bool, level: str, out: Path | None) -> dict[str, Path]:
+    """Return the output folder of every experiment that is to be run."""
+    from hybrid import experiments
+
+    if name is not None and every:
+        raise ValueError(f"got {name!r} and --all, expected one of them: leave one out.")
+    if name is not None and out is not None:
+        return {name: out}
+    suffix = "" if level == "default" else f"-{level}"
+    return {each: (out or Path("runs")) / f"{each}{suffix}" for each in ([name] if name else experiments.names())}
+
+
+def _plan(name: str, level: str, out: Path, data: Path | None, every: bool, options: Mapping[str, Any]) -> Plan:
+    """Check everything before anything is run; with --all, data go to the experiments that read some."""
+    from hybrid import experiment
+
+    found = experiment.load(name)
+    given = None if every and found.data is None else data
+    return experiment.plan(found, level, out=out, data=given, command=shlex.join(["qml", *sys.argv[1:]]), **options)
+
+
+def _finish(plans: list[Plan], root: Path | None) -> None:
+    from hybrid import findings
+
+    out = root or plans[0].out
+    with kept_in(out):
+        found = []
+        for plan in plans:
+            found.append(_run(plan, plans, out))
+            _report(found[-1])
+        if root is not None:
+            print(f"\nAll: {findings.write_page(found, root / 'papers.md')}")
+
+
+def _run(plan: Plan, plans: list[Plan], out: Path) -> Results:
+    from backends.jobs import JobError
+    from hybrid import experiment, records
+
+    def kept() -> str:
+        n_finished = sum(records.n_finished(each.out, each.units) for each in plans)
+        return f"{n_finished} of {sum(len(each.units) for each in plans)} runs are kept in {out}"
+
+    # A row reads its data and needs its packages when it runs, so these may be wrong input too.
+    with resumable(kept, FloatingPointError, JobError, ValueError, ImportError):
+        return experiment.run(plan)
+
+
+def _report(results: Results) -> None:
+    from rich.console import Console
+
+    from hybrid import findings
+
+    files = findings.write(results)
+    console = Console()
+    for table in findings.tables(results):
+        console.print(table)
+    console.print(f"\nThe paper: {results.experiment.claim}", highlight=False, markup=False)
+    for sentence in findings.verdict(results):
+        console.print(f"\n{sentence}", highlight=False, markup=False)
+    print(f"\nReport: {next(file for file in files if file.suffix == '.html')}")
