@@ -196,7 +196,7 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         "contrasts": {verdict.model: _contrast_cells(verdict) for verdict in found},
         "variants": {name: text for name, text in VARIANTS.items() if name not in ("hybrid", "baseline")},
         "nothing_said": any(contrast.says_nothing for verdict in found for contrast in verdict.contrasts),
-        "scope": _scope(comparison),
+        "scope": scope(comparison),
         "settings": _settings(comparison),
     }
 
@@ -236,7 +236,7 @@ def _contrast_cells(verdict: Verdict) -> list[tuple[str, ...]]:
     ]
 
 
-def _scope(comparison: Comparison) -> str:
+def scope(comparison: Comparison) -> str:
     """Say what intervals and tests are about: the cases of :func:`hybrid.statistics.correlation`."""
     n_train, n_pool = (comparison.records[0][name] for name in ("n_train", "n_pool"))
     if comparison.resampled:

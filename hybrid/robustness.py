@@ -314,7 +314,7 @@ def _model(
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Return the trained model of a unit, from its weights if they are kept, with its parameters and seconds."""
     file = out / "units" / f"{unit.trained.key}.weights"
-    state = checkpoints.read(file)
+    state = checkpoints.read(file) if file.parent.is_dir() else None
     if state is None:
         model, state = _train(unit, build, dataset, parts, bounds, tell, out)
         if file.parent.is_dir():
