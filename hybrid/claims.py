@@ -91,7 +91,7 @@ def contrasts(results: Results, pairs: Iterable[tuple[str, str, str, float]]) ->
     ]
 
 
-def tested(results: Results) -> dict[Claim, list[Contrast]]:
+def of_claims(results: Results) -> dict[Claim, list[Contrast]]:
     """Test all claims of an experiment, corrected together, on the tasks that were run and have both rows."""
     pairs = [
         (claim, task)
@@ -124,7 +124,7 @@ def against_the_rest(results: Results, row: str) -> list[Contrast]:
 
 def sentences(results: Results) -> list[str]:
     """Say what is left of every claim, and what the quantum layer of every quantum row contributes."""
-    found = [_claim(results, claim, contrasts) for claim, contrasts in tested(results).items() if contrasts]
+    found = [_claim(results, claim, contrasts) for claim, contrasts in of_claims(results).items() if contrasts]
     return found + [
         _contribution(results, row.name, contrasts)
         for row in results.experiment.rows

@@ -60,7 +60,7 @@ class Case:
     tell
         To be called as ``tell(epoch, n_epochs)``, for the progress.
     checkpoint
-        For :func:`hybrid.training.fit`; None where the output folder is out of reach.
+        For one call of :func:`hybrid.training.fit`, the longest; None where the output folder is out of reach.
     """
 
     task: str
@@ -207,6 +207,9 @@ class Experiment:
         rows = [row.name for row in self.rows]
         for claim in self.claims:
             _known("row", (claim.row, claim.other), rows)
+        named = [*(row.tasks for row in self.rows), *(claim.tasks for claim in self.claims), *self.published.values()]
+        for tasks in named:
+            _known("task", self.tasks if tasks is None else tasks, self.tasks)
 
 
 @dataclass(frozen=True)
@@ -353,6 +356,11 @@ def plan(
     command
         The command line to name in reports.
 
+    Returns
+    -------
+    Plan
+        For :func:`run`.
+
     Raises
     ------
     ValueError
@@ -383,6 +391,18 @@ def plan(
 
 def run(plan: Plan, show: bool = True) -> Results:
     """Run the trials of a plan that have no record yet, and return the results of all.
+
+    Parameters
+    ----------
+    plan
+        What :func:`plan` returns.
+    show
+        Show the progress on stderr.
+
+    Returns
+    -------
+    Results
+        To be read with :mod:`hybrid.claims` and written with :mod:`hybrid.findings`.
 
     Raises
     ------

@@ -6,6 +6,8 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")  # read when NumPy and torch are first imported
 
 import pytest
+from cluster import scheduler  # noqa: F401
+from commands import run  # noqa: F401
 from service_fixture import service, service_process  # noqa: F401
 
 

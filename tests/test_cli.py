@@ -10,121 +10,30 @@ import signal
 import subprocess
 import sys
 import tomllib
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import CTRL_C, ENVIRONMENT, INTERRUPTED, KILL, ROOT, STOP, content, finish, on_import, qml, start
 
 from backends.jobs import Failed
 from hybrid import __main__ as entry
 from hybrid import baselines, models, records
-from hybrid.cli import main
 from hybrid.compare import compare, plan
 from hybrid.data import load
-
-ROOT = Path(__file__).resolve().parents[1]
-QML = [sys.executable, "-m", "hybrid"]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"}
 
 QUICK = ["compare", "iris", "--models", "reuploading", "--seeds", "1", "--epochs", "15", "--batch-size", "8"]
 N_UNITS = 7
 ONE_MODEL = ["--models", "reuploading", "--seeds", "1", "--epochs", "2", "--jobs", "1"]
-LONG = 600  # seconds: a limit for what hangs, far from what a slow machine needs
-
-INTERRUPTED = "qml: Interrupted; the same command goes on where it was.\n"
-
-
-def qml(*arguments, cwd=ROOT):
-    return subprocess.run([*QML, *arguments], env=ENVIRONMENT, cwd=cwd, capture_output=True, text=True, timeout=LONG)
-
-
-def start(*arguments, begin="", folder=None, ignore=False):
-    """Start the command in a process group of its own, as a terminal does; each process begins with the code given.
-
-    It goes into the folder, and stops the process at a chosen moment; a test that waited could come too late.
-    """
-    environment = dict(ENVIRONMENT)
-    if begin:
-        folder.mkdir(exist_ok=True)
-        (folder / "sitecustomize.py").write_text(begin)
-        environment["PYTHONPATH"] = f"{folder}{os.pathsep}{ROOT}"
-    pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    ctrl_c = partial(signal.signal, signal.SIGINT, signal.SIG_IGN if ignore else signal.SIG_DFL)  # not as in this suite
-    return subprocess.Popen([*QML, *arguments], env=environment, start_new_session=True, preexec_fn=ctrl_c, **pipe)
-
-
-def finish(process):
-    """Return the exit code, stdout and stderr."""
-    stdout, stderr = process.communicate(timeout=LONG)
-    return process.returncode, stdout, stderr
 
 
 def quick(out, jobs=1):
     return [*QUICK, "--out", str(out), "--jobs", str(jobs)]
 
 
-# Stops the process before it gives the record after the n-th its name.
-STOP = """
-import os, sys, time
-
-n_left = {n_records}
-
-def stop(event, arguments):
-    global n_left
-    if event == "os.rename" and str(arguments[1]).endswith(".json"):
-        n_left -= 1
-        if n_left < 0:
-            {kill}
-            while True:
-                time.sleep(0.01)
-
-sys.addaudithook(stop)
-"""
-KILL, CTRL_C = "os.kill(os.getpid(), 9)", "os.killpg(0, 2)"
-
-# Does something at the moment when the process imports a module.
-ON_IMPORT = """
-import os, sys
-from _signal import raise_signal
-
-class Finder:
-    def find_spec(name, path=None, target=None):
-        if name == {module!r} and {worker} == ("joblib.externals.loky.backend.popen_loky_posix" in sys.orig_argv):
-            {action}
-
-sys.meta_path.insert(0, Finder)
-"""
-
-
-def on_import(module, action, worker=False):
-    return ON_IMPORT.format(module=module, action=action, worker=worker)
-
-
-def content(out):
-    """Name, bytes and time of every finished record."""
-    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in out.glob("units/*.json")}
-
-
 def numbers(out):
     """The accuracy and the predictions of every record."""
     records = [json.loads(both[0]) for both in content(out).values()]
     return {record["key"]: (record["test_accuracy"], record["predictions"]) for record in records}
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command in this process: exit code, stdout, stderr; with pytest's monkeypatch at hand."""
-
-    def call(*arguments):
-        capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["qml", *arguments])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        return stopped.value.code, *capsys.readouterr()
-
-    call.chdir, call.setattr = monkeypatch.chdir, monkeypatch.setattr
-    return call
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +151,7 @@ def test_help_shows_every_option_with_its_default():
         assert re.search(rf"--{option} <.*?\[default: {re.escape(default)}\]", re.sub(r"[\s│]+", " ", text)), option
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["compare", "--help"], ["models"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["compare", "--help"], ["models"], ["run"], ["run", "--help"]])
 def test_what_only_lists_loads_nothing_heavy(arguments):
     code = f"import atexit, sys; atexit.register(lambda: print(*sys.modules)); sys.argv[1:] = {arguments}"
     code += "; from hybrid.__main__ import main; main()"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-import warnings
 from functools import partial
 
 import numpy as np
@@ -364,17 +363,6 @@ def broken(n_features, n_classes, *, control=None, backend=None):
     if control == "linear":
         nn.init.constant_(model[0].weight, float("nan"))
     return model
-
-
-@pytest.fixture(scope="module")
-def scheduler():
-    distributed = pytest.importorskip("distributed", reason="the Dask test needs the package distributed")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # distributed warns of ports and of its own clean-up
-        with distributed.LocalCluster(
-            n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None, protocol="tcp"
-        ) as cluster:
-            yield cluster.scheduler_address
 
 
 def test_a_dask_cluster_gives_the_same_numbers(tmp_path, finished, scheduler):

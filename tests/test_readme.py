@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from hybrid import experiments
+
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()
 PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
@@ -56,3 +58,16 @@ def test_names_of_models_and_templates_are_complete():
     templates = {p.stem for p in (ROOT / "circuits" / "templates").glob("[!_]*.py")}
     assert models == set(re.findall(r"^\| `(\w+)` \|", TEXT, re.MULTILINE))
     assert templates <= set(re.findall(r"`(\w+)`", TEXT))
+
+
+def test_names_of_experiments_are_complete():
+    assert set(experiments.names()) <= set(re.findall(r"`([\w-]+)`", TEXT))
+
+
+def test_run_lists_and_its_options_exist(tmp_path):
+    commands = re.findall(r"^    qml (run.*?)(?:  +#|$)", TEXT, re.MULTILINE)
+    assert commands == ["run", "run NAME --quick", "run --all --quick"]
+    done = subprocess.run([QML, "run", "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    section = TEXT.partition("## Papers, run again")[2].partition("\n## ")[0]
+    options = set(re.findall(r"--\w+", section))
+    assert len(options) == 9 and options <= set(re.findall(r"--\w+", done.stdout)), done.stderr
