@@ -253,6 +253,17 @@ def test_a_skorch_net_is_attacked_through_its_module():
     assert (fgsm(0.1)(net, X, Y) == fgsm(0.1)(net.module_, X, Y)).all()
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_on_a_gpu_the_same_samples_are_found():
+    module, x = Normalised(Sines(), 0.1, 2.0), RNG.random((20, 6))
+    module.register_parameter("scale", nn.Parameter(torch.ones((), dtype=torch.float64)))
+    attack, y = pgd(0.1, "2", restarts=2), np.zeros(20, int)
+    there = attack(module.to("cuda"), torch.tensor(x, device="cuda"), torch.tensor(y))
+    assert there.is_cuda
+    np.testing.assert_allclose(attack(module.cpu(), x, y), there.cpu().numpy(), atol=1e-9)
+
+
 # --- errors --------------------------------------------------------------------------------------------------------
 
 

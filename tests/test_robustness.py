@@ -11,6 +11,7 @@ import pytest
 import toy_model
 from sklearn.linear_model import LogisticRegression
 from torch import nn
+from webpage import PNG, Page
 
 from hybrid import attacks, records, robustness, robustness_report, training
 from hybrid.cli import main
@@ -215,7 +216,10 @@ def test_report(finished):
     line = next(each for each in robustness_report.lines(found, "pgd") if each.row == ("toy", "linear"))
     means = np.mean([accuracies(found, "pgd")["toy, linear", seed] for seed in (0, 1)], axis=0)
     assert [each.mean for each in line.found] == pytest.approx(means)
-    assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "curves.png").read_bytes().startswith(PNG)
+    page = Page(out / "report.html")
+    page.check([out / "curves.png"])
+    assert "toy, removed, hardened" in page.text
 
 
 def test_verdicts_are_about_the_mean_robust_accuracy(finished):
