@@ -18,6 +18,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -95,8 +96,8 @@ class Attack:
     bounds: tuple[float, float] | None = (0.0, 1.0)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.eps < math.inf:
-            raise ValueError(f"got eps={self.eps}, expected a radius from 0: eps=0.1")
+        if not isinstance(self.eps, Real) or not 0 <= self.eps < math.inf:
+            raise ValueError(f"got eps={self.eps!r}, expected a radius from 0: eps=0.1")
         if self.norm not in NORMS:
             raise ValueError(f"got norm={self.norm!r}, expected one of {', '.join(map(repr, NORMS))}: norm='inf'")
         for name, least in (("n_steps", 1), ("restarts", 0)):
@@ -220,8 +221,8 @@ class Robustness:
     accuracy
         Share of the samples that stay correct in the whole ball, as far as the attack can tell: an upper bound.
     constant
-        The class that is predicted for every clean sample, where there is one only: then the curve is the share of that
-        class, and says nothing about robustness.
+        The class that is predicted for every clean sample, though they are of several: then the curve is the share of
+        that class, and says nothing about robustness. Else None.
     """
 
     eps: tuple[float, ...]
@@ -244,7 +245,6 @@ def robust_accuracy(
     mask: Any = None,
     seed: int = 0,
     batch_size: int = 256,
-    on_radius: Callable[[int], None] = lambda done: None,
     **settings: Any,
 ) -> Robustness:
     """Attack at growing radii; what was fooled once is fooled by every larger ball too, which holds the smaller one.
@@ -257,8 +257,6 @@ def robust_accuracy(
         Radii; 0 is added.
     attack
         :func:`fgsm`, :func:`pgd` or another function from a radius to an attack.
-    on_radius
-        Called after every radius with the number of those done.
     **settings
         Of the attack, as ``norm="2"`` or ``restarts=5``.
 
@@ -282,15 +280,14 @@ def robust_accuracy(
     x, labels = _tensors(module, X, y)
     allowed, predicted = _mask(mask, x), _predict(module, x, labels, batch_size)
     standing, accuracy = predicted == labels, [float((predicted == labels).double().mean())]
-    for done, each in enumerate(attacks, 1):
+    for each in attacks:
         some = standing.nonzero()[:, 0]
         if len(some):
             found = each(module, x[some], labels[some], mask=allowed[some], seed=seed, batch_size=batch_size)
             standing[some] = _predict(module, found, labels[some], batch_size) == labels[some]
         accuracy.append(float(standing.double().mean()))
-        on_radius(done)
-    constant = int(predicted[0]) if bool((predicted == predicted[0]).all()) else None
-    return Robustness((0.0, *radii), tuple(accuracy), constant)
+    constant = len(predicted.unique()) == 1 < len(labels.unique())
+    return Robustness((0.0, *radii), tuple(accuracy), int(predicted[0]) if constant else None)
 
 
 def as_module(classifier: Any) -> nn.Module:

@@ -1,8 +1,9 @@
 """Attack hybrid models, their controls and classical baselines alike, and keep what is left of their accuracy.
 
 The rows are those of :mod:`hybrid.compare`, trained as there, but from pixels: values from 0 to 1, with the scaling to
-mean 0 and variance 1 in the model. Where asked, each is trained once more against PGD ("hardened"). Then some samples
-of the test part are attacked with growing radii.
+mean 0 and variance 1 in the model. Images have one mean and one variance for all pixels; with those of every pixel, one
+that is nearly always 0 is scaled up a hundredfold, and an attack finds the scaling and not the model. Where asked, each
+row is trained once more against PGD ("hardened"). Then some samples of the test part are attacked with growing radii.
 
 A finished unit (model × seed, plain or hardened) is one record on disk, and its weights are another file: what was
 stopped goes on where it was, and another attack on the same models trains nothing again.
@@ -326,7 +327,7 @@ def _model(
         if unit.variant == "baseline"
         else units.model(unit, build, dataset.n_features, dataset.n_classes)
     )
-    model = Normalised(inner, *_scaling(parts))
+    model = Normalised(inner, *_scaling(dataset, parts))
     model.load_state_dict(state.pop("weights"))
     return model, state
 
@@ -335,7 +336,7 @@ def _train(
     unit: Attacked, build: Build, dataset: Dataset, parts: Split, bounds: Any, tell: Tell, out: Path
 ) -> tuple[nn.Module, dict[str, Any]]:
     make = partial(units.model, unit, build, dataset.n_features, dataset.n_classes)
-    mean, std = _scaling(parts)
+    mean, std = _scaling(dataset, parts)
     if unit.variant == "baseline":
         start = time.perf_counter()
         fitted = make().fit((parts.X - mean) / std, parts.y)
@@ -365,10 +366,11 @@ def _hardening(unit: Trained, bounds: tuple[float, float] | None) -> attacks.Att
     return attacks.pgd(unit.hardened, unit.hardened_norm, HARDENING_STEPS, restarts=0, bounds=bounds)
 
 
-def _scaling(parts: Split) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and standard deviation of the train part; 1 for a constant feature."""
-    std = parts.X.std(0)
-    return parts.X.mean(0), np.where(std > 0, std, 1)
+def _scaling(dataset: Dataset, parts: Split) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation in the train part, of each feature or of all pixels; 1 if constant."""
+    axis = 0 if dataset.image_shape is None else None
+    std = parts.X.std(axis)
+    return parts.X.mean(axis), np.where(std > 0, std, 1)
 
 
 def _methods(methods: Iterable[str]) -> tuple[str, ...]:

@@ -191,9 +191,9 @@ _ROBUST = (
 )
 _PIXELS = (
     "Pixels go from 0 to 1 (the least and the greatest value of all images; of a table, of each feature in the train "
-    "part), and the models scale them to mean 0 and variance 1 inside, as in a comparison: an attack sees the pixels "
-    "and keeps to their bounds. A pixel that hardly varies in the train part is scaled up much, which makes every row "
-    "more vulnerable."
+    "part), and the models scale them to mean 0 and variance 1 inside, so an attack sees the pixels and keeps to their "
+    "bounds. Images have one mean and one variance for all pixels, where a comparison has those of each: a pixel that "
+    "hardly varies would be scaled up so much that the attack found the scaling and not the model."
 )
 _ROWS = (
     "All rows share splits, scaling, optimiser, schedule, order of the data and attacked samples, seed by seed. "

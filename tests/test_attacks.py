@@ -201,6 +201,7 @@ def test_a_constant_prediction_is_reported_as_one():
     found = robust_accuracy(always_one, X, Y, [0.1, 0.5])
     assert found.constant == 1 and set(found.accuracy) == {Y.mean()}
     assert robust_accuracy(linear(), X, Y, [0.1]).constant is None
+    assert robust_accuracy(linear(), X[Y == 1], Y[Y == 1], [0.1]).constant is None  # who knows
 
 
 def test_the_seed_fixes_the_random_starts_and_torch_is_left_alone():
@@ -271,6 +272,7 @@ def test_on_a_gpu_the_same_samples_are_found():
     ("settings", "message"),
     [
         ({"eps": -1}, "got eps=-1, expected a radius from 0: eps=0.1"),
+        ({"eps": "1"}, "got eps='1', expected a radius from 0: eps=0.1"),
         ({"eps": math.nan}, "got eps=nan, expected a radius from 0: eps=0.1"),
         ({"eps": 1, "norm": "1"}, "got norm='1', expected one of 'inf', '2': norm='inf'"),
         ({"eps": 1, "n_steps": 0}, "got n_steps=0, expected a whole number from 1: n_steps=1"),

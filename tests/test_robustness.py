@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 from webpage import PNG, Page
 
-from hybrid import attacks, records, robustness, robustness_report, training
+from hybrid import attacks, checkpoints, records, robustness, robustness_report, training
 from hybrid.cli import main
 from hybrid.compare import compare
 from hybrid.data import Dataset, load, split
@@ -109,6 +109,22 @@ def test_pixels_of_images_share_one_range_and_have_bounds():
     parts, bounds = robustness.pixels(data, split(data, 0, n_train=100))
     assert bounds == (0, 1) and parts.X.dtype == np.float32
     assert (parts.X == split(data, 0, n_train=100).X / 16).all()
+
+
+def test_images_have_one_scaling_and_a_pixel_that_hardly_varies_is_not_scaled_up(tmp_path):
+    """Scaled by its own deviation such a pixel would decide everything, and any attack would succeed."""
+    rng = np.random.default_rng(0)
+    y = np.arange(200) % 2
+    X = np.where(y[:, None] == 1, 0.9, 0.1) + rng.normal(0, 0.02, (200, 4))
+    X[:, 3] = 0.001 * (rng.random(200) < 0.5)
+    data = Dataset("images", X.clip(0, 1).astype(np.float32), y, None, None, ("a", "b"), (2, 2))
+    planned = plan(data, TOY, eps=[0.1], methods=["pgd"], seeds=1, epochs=1, out=tmp_path, jobs=1)
+    units = tuple(unit for unit in planned.units if unit.variant == "baseline")
+    (record,) = run(replace(planned, units=units), show=False).records
+    assert record["curves"]["pgd"]["accuracy"] == [1, 1]
+    state = checkpoints.read(tmp_path / "units" / f"{units[0].trained.key}.weights")["weights"]
+    parts, _ = robustness.pixels(data, split(data, 0))
+    assert state["mean"].item() == pytest.approx(parts.X.mean()) and state["std"].item() == pytest.approx(parts.X.std())
 
 
 def test_an_official_test_part_outside_the_train_parts_range_is_within_the_bounds():
