@@ -313,38 +313,42 @@ def _curve(unit: Attacked, method: str, model: nn.Module, X: Any, y: Any, bounds
 def _model(
     unit: Attacked, build: Build, dataset: Dataset, parts: Split, bounds: Any, tell: Tell, out: Path
 ) -> tuple[nn.Module, dict[str, Any]]:
-    """Return the trained model of a unit, from its weights if they are kept, with its parameters and seconds."""
+    """Return the trained model of a unit with its parameters and seconds.
+
+    It is built anew from its weights also where it was trained just now, so that shots are the same either way.
+    """
     file = out / "units" / f"{unit.trained.key}.weights"
     state = checkpoints.read(file) if file.parent.is_dir() else None
     if state is None:
-        model, state = _train(unit, build, dataset, parts, bounds, tell, out)
+        state = _train(unit, build, dataset, parts, bounds, tell, out)
         if file.parent.is_dir():
-            checkpoints.write(file, {**state, "weights": model.state_dict()})
+            checkpoints.write(file, state)
             records.checkpoint(out, unit.trained).unlink(missing_ok=True)
-        return model, state
-    inner = (
-        nn.Linear(dataset.n_features, dataset.n_classes)
-        if unit.variant == "baseline"
-        else units.model(unit, build, dataset.n_features, dataset.n_classes)
-    )
-    model = Normalised(inner, *_scaling(dataset, parts))
+    model = Normalised(_untrained(unit, build, dataset), *_scaling(dataset, parts))
     model.load_state_dict(state.pop("weights"))
     return model, state
 
 
+def _untrained(unit: Attacked, build: Build, dataset: Dataset) -> nn.Module:
+    if unit.variant == "baseline":
+        return nn.Linear(dataset.n_features, dataset.n_classes)
+    module: nn.Module = units.model(unit, build, dataset.n_features, dataset.n_classes)
+    return module
+
+
 def _train(
     unit: Attacked, build: Build, dataset: Dataset, parts: Split, bounds: Any, tell: Tell, out: Path
-) -> tuple[nn.Module, dict[str, Any]]:
-    make = partial(units.model, unit, build, dataset.n_features, dataset.n_classes)
+) -> dict[str, Any]:
+    """Train the model of a unit; return its weights, its numbers of parameters and the seconds."""
     mean, std = _scaling(dataset, parts)
     if unit.variant == "baseline":
         start = time.perf_counter()
-        fitted = make().fit((parts.X - mean) / std, parts.y)
-        seconds, counts = time.perf_counter() - start, units.count_parameters(fitted)
-        return Normalised(attacks.as_module(fitted), mean, std), {"parameters": counts, "seconds": seconds}
+        fitted = build(dataset.n_features, dataset.n_classes).fit((parts.X - mean) / std, parts.y)
+        model, seconds = Normalised(attacks.as_module(fitted), mean, std), time.perf_counter() - start
+        return _state(model, units.count_parameters(fitted), seconds)
     checkpoint = records.checkpoint(out, unit.trained)
     trained = training.fit(
-        lambda: Normalised(make(), mean, std),
+        lambda: Normalised(_untrained(unit, build, dataset), mean, std),
         parts.X,
         parts.y,
         seed=unit.seed,
@@ -357,7 +361,11 @@ def _train(
         attack=_hardening(unit, bounds),
     )
     model = trained.net.module_
-    return model, {"parameters": units.count_parameters(model), "seconds": trained.seconds}
+    return _state(model, units.count_parameters(model), trained.seconds)
+
+
+def _state(model: nn.Module, parameters: dict[str, int], seconds: float) -> dict[str, Any]:
+    return {"weights": model.state_dict(), "parameters": parameters, "seconds": seconds}
 
 
 def _hardening(unit: Trained, bounds: tuple[float, float] | None) -> attacks.Attack | None:

@@ -196,6 +196,17 @@ def test_an_attack_that_was_interrupted_goes_on_with_the_weights_it_had(qml, tmp
     assert not list((tmp_path / "units").glob("*.checkpoint"))
 
 
+def test_shots_are_the_same_whether_a_model_was_trained_just_now_or_before(tmp_path):
+    pytest.importorskip("qiskit_aer")
+    settings = {**QUICK, "seeds": 1, "backend": "aer:shots=50", "methods": ["fgsm"], "eps": [0.1], "n_attacked": 8}
+    first, again = (plan(IRIS, TOY, out=tmp_path, **settings) for _ in range(2))
+    plans = [replace(each, units=each.units[:1]) for each in (first, again)]
+    (found,) = run(plans[0], show=False).records
+    records.path(tmp_path, first.units[0]).unlink()
+    (other,) = run(plans[1], show=False).records
+    assert found["curves"] == other["curves"] and found["seconds"] == other["seconds"]
+
+
 def test_damaged_weights_and_records_are_not_used(finished, tmp_path):
     found = run(plan(IRIS, TOY, eps=[0.1], out=tmp_path, **{**QUICK, "seeds": 1}), show=False)
     first = found.units[0]
