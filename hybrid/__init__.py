@@ -5,4 +5,5 @@ Nothing is imported here, so that ``qml --help`` answers at once; import what yo
     from hybrid.data import load, split
     from hybrid.training import classifier
     from hybrid.compare import compare
+    from hybrid.attacks import pgd, robust_accuracy
 """

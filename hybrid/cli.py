@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from hybrid import backends_cli, jobs_cli, listing, run_cli
+from hybrid import attack_cli, backends_cli, jobs_cli, listing, run_cli
 from hybrid.stop import Stop, kept_in, resumable, wrong_input
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def list_data() -> None:
     listing.show("Or", list(FORMS))
 
 
+attack_cli.register(app)
 backends_cli.register(app)
 run_cli.register(app)
 

@@ -31,7 +31,7 @@ VARIANTS = {
 }
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; one per variant in all plots.
-_COLOURS = {
+COLOURS = {
     "hybrid": "#0072B2",
     "removed": "#999999",
     "linear": "#E69F00",
@@ -144,7 +144,7 @@ def learning_curves(comparison: Comparison) -> Figure:
 
 
 def _draw_accuracy(axes: Axes, comparison: Comparison, row: Row, y: float) -> None:
-    colour, found = _COLOURS[row[1]], _percent(statistics.accuracy(comparison, row))
+    colour, found = COLOURS[row[1]], _percent(statistics.accuracy(comparison, row))
     pages.draw_mean(axes, 100 * comparison.accuracies(row), found, y, y - 0.22, colour)
     if row[1] == "baseline":
         axes.axvline(found.mean, color=colour, linestyle=":", linewidth=1, zorder=0)
@@ -152,7 +152,7 @@ def _draw_accuracy(axes: Axes, comparison: Comparison, row: Row, y: float) -> No
 
 def _draw_difference(axes: Axes, comparison: Comparison, model: str, contrast: Contrast, y: float) -> None:
     values = 100 * (comparison.accuracies((model, "hybrid")) - comparison.accuracies(contrast.row))
-    pages.draw_mean(axes, values, _percent(contrast.difference), y, y + 0.22, _COLOURS[contrast.row[1]])
+    pages.draw_mean(axes, values, _percent(contrast.difference), y, y + 0.22, COLOURS[contrast.row[1]])
 
 
 def _percent(found: Interval) -> Interval:
@@ -161,7 +161,7 @@ def _percent(found: Interval) -> Interval:
 
 def _draw_curves(axes: Iterable[Axes], comparison: Comparison, row: Row) -> None:
     top, bottom = axes
-    colour, name = _COLOURS[row[1]], VARIANTS[row[1]]
+    colour, name = COLOURS[row[1]], VARIANTS[row[1]]
     if row[1] == "baseline":
         bottom.axhline(100 * comparison.accuracies(row).mean(), color=colour, linestyle=":", linewidth=1.4, label=name)
         return
@@ -196,7 +196,7 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         "contrasts": {verdict.model: _contrast_cells(verdict) for verdict in found},
         "variants": {name: text for name, text in VARIANTS.items() if name not in ("hybrid", "baseline")},
         "nothing_said": any(contrast.says_nothing for verdict in found for contrast in verdict.contrasts),
-        "scope": _scope(comparison),
+        "scope": scope(comparison),
         "settings": _settings(comparison),
     }
 
@@ -236,7 +236,7 @@ def _contrast_cells(verdict: Verdict) -> list[tuple[str, ...]]:
     ]
 
 
-def _scope(comparison: Comparison) -> str:
+def scope(comparison: Comparison) -> str:
     """Say what intervals and tests are about: the cases of :func:`hybrid.statistics.correlation`."""
     n_train, n_pool = (comparison.records[0][name] for name in ("n_train", "n_pool"))
     if comparison.resampled:

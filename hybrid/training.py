@@ -26,6 +26,7 @@ from skorch.helper import predefined_split
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
+from hybrid.attacks import Attack
 from hybrid.batches import Batches, shuffled
 from hybrid.checkpoints import Checkpoints, digest, is_numbered
 
@@ -117,6 +118,7 @@ def fit(
     loss: str = "cross_entropy",
     optimizer: type[torch.optim.Optimizer] = torch.optim.Adam,
     optimizer_options: Mapping[str, Any] | None = None,
+    attack: Attack | None = None,
 ) -> Fitted:
     """Train a model on one thread, so that the numbers depend on the seed and not on the machine's load.
 
@@ -150,6 +152,10 @@ def fit(
         ``"cross_entropy"`` for classes, ``"mse"`` for numbers.
     optimizer, optimizer_options
         A class of :mod:`torch.optim`, and what it takes beside the learning rate, as ``{"alpha": 0.99}``.
+    attack
+        Train against it: the loss of a batch is half that of its samples, half that of the adversarial samples which
+        the model of that moment has (Goodfellow et al., arXiv:1412.6572). The features must be what it attacks, such as
+        pixels from 0 to 1, with their scaling in the model, see :class:`hybrid.attacks.Normalised`.
 
     Returns
     -------
@@ -160,7 +166,7 @@ def fit(
     Raises
     ------
     ValueError
-        If the loss is unknown, or `y` has not the shape of the module's output.
+        If the loss is unknown, `y` has not the shape of the module's output, or there is nothing to attack.
     FloatingPointError
         If the training loss is NaN or infinite.
     CheckpointError
@@ -168,12 +174,12 @@ def fit(
     KeyboardInterrupt
         On Ctrl-C.
     """
-    wrap, options = _net(loss), dict(optimizer_options or {})
+    wrap, options = _net(loss, attack), dict(optimizer_options or {})
     watch, batches, kept = _Watch(name, on_epoch), Batches(), None
     if checkpoint is not None:
         settings = {"seed": seed, "epochs": epochs, "learning rate": lr, "batch size": batch_size, "data": digest(X, y)}
         settings |= {"validation data": None if valid is None else digest(*valid), "loss": loss}
-        settings |= {"optimiser": f"{optimizer.__qualname__} {sorted(options.items())}"}
+        settings |= {"optimiser": f"{optimizer.__qualname__} {sorted(options.items())}", "attack": _named(attack)}
         kept = Checkpoints(_file(checkpoint), settings, batches, watch, _steps(every))
     with alone(seed):
         net = wrap(
@@ -234,11 +240,38 @@ def _defaults(module: nn.Module | Callable[..., nn.Module], seed: int) -> dict[s
     }
 
 
-def _net(loss: str) -> Callable[..., NeuralNet]:
+def _net(loss: str, attack: Attack | None) -> Callable[..., NeuralNet]:
     nets = {"cross_entropy": classifier, "mse": regressor}
     if loss not in nets:
         raise ValueError(f"got loss={loss!r}, expected one of {', '.join(map(repr, nets))}: loss='mse'")
-    return nets[loss]
+    if attack is None:
+        return nets[loss]
+    if loss == "mse":
+        raise ValueError("got an attack for loss='mse', expected classes to attack: loss='cross_entropy'")
+    return partial(_hardened, attack=attack)
+
+
+def _hardened(module: Callable[..., nn.Module], *, seed: int, **settings: Any) -> NeuralNetClassifier:
+    return _Hardened(_seeded, **{**_defaults(module, seed), "criterion": nn.CrossEntropyLoss, **settings})
+
+
+def _named(attack: Attack | None) -> str | None:
+    return None if attack is None else str(attack)
+
+
+class _Hardened(NeuralNetClassifier):
+    """Trained on half the loss of the samples, half that of attacked ones; starts are drawn by torch, as all else."""
+
+    def __init__(self, *arguments: Any, attack: Attack, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.attack = attack
+
+    def get_loss(self, y_pred: Tensor, y_true: Tensor, X: Any = None, training: bool = False) -> Tensor:
+        loss: Tensor = super().get_loss(y_pred, y_true, X, training)
+        if not training:
+            return loss
+        attacked = self.attack(self.module_, X, y_true, seed=None)
+        return (loss + super().get_loss(self.infer(attacked), y_true, attacked, training)) / 2
 
 
 def _seeded(build: Callable[..., nn.Module], seed: int, **options: Any) -> nn.Module:

@@ -205,7 +205,7 @@ def test_a_wrong_command_is_one_line_that_names_the_commands(run):
     assert run("train") == (
         2,
         "",
-        "qml: No such command 'train'. Expected one of compare, models, data, backends, plan, run, jobs.\n",
+        "qml: No such command 'train'. Expected one of compare, models, data, attack, backends, plan, run, jobs.\n",
     )
 
 

@@ -15,7 +15,9 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from hybrid import training
+from hybrid.attacks import Normalised, fgsm, pgd, robust_accuracy
 from hybrid.baselines import mlp
+from hybrid.checkpoints import CheckpointError
 from hybrid.data import load
 
 IRIS = load("iris")
@@ -300,3 +302,67 @@ def test_settings_go_to_skorch():
     net.fit(X, Y)
     assert isinstance(net.optimizer_, torch.optim.SGD) and net.optimizer_.param_groups[0]["lr"] == 0.5
     assert len(net.history[0, "batches"]) == 22
+
+
+# --- training against an attack
+
+
+def pixels():
+    """The samples between 0 and 1, their classes, and a model of them."""
+    low, high = IRIS.X.min(0), IRIS.X.max(0)
+    x = ((IRIS.X - low) / (high - low)).astype(np.float32)
+    return x, Y, lambda: Normalised(small(), x.mean(0), x.std(0))
+
+
+def test_training_against_an_attack_is_the_loop_with_half_the_loss_of_attacked_samples():
+    x, y, build = pixels()
+    fitted = training.fit(build, x, y, seed=3, epochs=2, lr=0.02, batch_size=50, attack=fgsm(0.1))
+    torch.manual_seed(3)
+    model = build()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    data = torch.utils.data.TensorDataset(torch.from_numpy(x), torch.from_numpy(y))
+    loader = torch.utils.data.DataLoader(data, 50, shuffle=True, generator=torch.Generator().manual_seed(3))
+    for _ in range(2):
+        for clean, labels in loader:
+            clean.requires_grad_()
+            (slope,) = torch.autograd.grad(nn.functional.cross_entropy(model(clean), labels), clean)
+            attacked = (clean + 0.1 * slope.sign()).clamp(0, 1).detach()
+            optimizer.zero_grad()
+            losses = [nn.functional.cross_entropy(model(each), labels) for each in (clean.detach(), attacked)]
+            (sum(losses) / 2).backward()
+            optimizer.step()
+    for one, other in zip(fitted.net.module_.parameters(), model.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_training_against_an_attack_hardens():
+    x, y, build = pixels()
+    settings = {"epochs": 40, "batch_size": 50}
+    plain, hard = (training.fit(build, x, y, attack=attack, **settings).net for attack in (None, pgd(0.1, n_steps=5)))
+    before, after = (robust_accuracy(net, x, y, [0.1]) for net in (plain, hard))
+    assert after.accuracy[1] > before.accuracy[1] + 0.05 and after.accuracy[0] > 0.9
+
+
+def test_training_against_an_attack_goes_on_where_it_was_and_ends_with_the_same_weights(tmp_path):
+    x, y, build = pixels()
+    settings = {"epochs": 4, "attack": pgd(0.1, n_steps=2, restarts=1), "every": 1}
+    whole = training.fit(build, x, y, checkpoint=tmp_path / "whole", **settings)
+
+    def stop(epoch):
+        if epoch["epoch"] == 2:
+            raise RuntimeError
+
+    file = tmp_path / "cut"
+    with pytest.raises(RuntimeError):
+        training.fit(build, x, y, checkpoint=file, on_epoch=stop, **settings)
+    resumed = training.fit(build, x, y, checkpoint=file, **settings)
+    for one, other in zip(whole.net.module_.parameters(), resumed.net.module_.parameters(), strict=True):
+        assert (one == other).all()
+    with pytest.raises(CheckpointError, match="which has another attack"):
+        training.fit(build, x, y, checkpoint=file, **{**settings, "attack": fgsm(0.1)})
+
+
+def test_numbers_cannot_be_attacked():
+    with pytest.raises(ValueError) as error:
+        training.fit(small, X, X, loss="mse", attack=fgsm(0.1))
+    assert str(error.value) == "got an attack for loss='mse', expected classes to attack: loss='cross_entropy'"
