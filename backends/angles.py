@@ -28,13 +28,14 @@ class _Sums:
     factors: Tensor  # (max factors, terms), indices into v; 0 is the constant 1
     n_angles: int
     one_term_each: bool
+    ones: bool  # all coefficients
 
     def __call__(self, values: Tensor) -> Tensor:
         rows, coefficients, factors = _on(self, values.device, values.dtype)
         product = values.index_select(1, factors[0])
         for index in factors[1:]:
             product = product * values.index_select(1, index)
-        product = product * coefficients
+        product = product if self.ones else product * coefficients
         if self.one_term_each:
             return product
         return product.new_zeros(len(product), self.n_angles).index_add(1, rows, product)
@@ -129,6 +130,7 @@ def _sums(angles: tuple[Angle, ...], position: dict[Factor, int]) -> _Sums:
         torch.tensor(factors, dtype=torch.long, device="cpu").reshape(-1, width).T.contiguous(),
         len(angles),
         rows == list(range(len(angles))),
+        all(c == 1.0 for _, c, _ in terms),
     )
 
 

@@ -64,7 +64,7 @@ class Plan:
     samples: Tables | None  # of lanes that are samples
     segments: tuple[Tables, ...]  # of lanes that are amplitudes
     zeros: bool  # whether what no segment wrote is read
-    prepare: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None  # all features of the angles; start amplitudes
+    prepare: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None  # 1 and the angles' features; start amplitudes
     reference: Callable[[Tensor, Tensor], Tensor]  # the same on torch operations
     n_outputs: int
 
@@ -336,25 +336,25 @@ def _prepare(circuit: Circuit) -> Callable[[Tensor, Tensor], tuple[Tensor, Tenso
     """Return what a circuit needs beside its own features: functions of them, amplitudes of its start state."""
     angles, starts = angle_map(circuit), any(op.gate.kind == "amplitudes" for op in circuit.ops)
     if not angles.of_weights and not starts:
-        return (lambda x, w: (angles.features(x)[:, 1:], x.new_empty(0, 1))) if angles.of_features else None
+        return (lambda x, w: (angles.features(x), x.new_empty(0, 1))) if angles.of_features else None
 
     def prepare(x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
         w = w.expand(len(x), -1)
         start = register_state(compile_circuit(circuit), angles(x, w)) if starts else x.new_empty(0, 1)
-        return angles.values(x, w)[:, 1:], start
+        return angles.values(x, w), start
 
     return prepare
 
 
 def _slots(circuit: Circuit, program: FusedProgram, shared_weights: bool, dtype: np.dtype) -> tuple[Slots, list[int]]:
     """Return the slots, those that differ between rows first, and the new number of every slot."""
-    position = angle_map(circuit).position
+    position, first = angle_map(circuit).position, int(_prepare(circuit) is not None)  # a column of ones, if prepared
     varies = [any(f[0] != "w" or not shared_weights for m, _ in slot.terms for f in m) for slot in program.slots]
     order = sorted(range(len(varies)), key=lambda k: not varies[k])
     terms = [(m or (), c) for k in order for m, c in program.slots[k].terms or (((), 0.0),)]
     counts = [max(1, len(program.slots[k].terms)) for k in order]
     width = max((len(m) for m, _ in terms), default=0) or 1
-    factors = [[position[f] for f in m] + [0] * (width - len(m)) for m, _ in terms]
+    factors = [[first + position[f] for f in m] + [0] * (width - len(m)) for m, _ in terms]
     slots = Slots(
         np.cumsum([0, *counts]),
         np.array([c for _, c in terms], dtype),
