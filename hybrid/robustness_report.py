@@ -204,7 +204,7 @@ _ROWS = (
 _TESTS = (
     "The verdicts are those of a comparison, with the mean robust accuracy over the radii above 0 in the place of the "
     "test accuracy: tests are paired by seed and two-sided, and the p-values of one hybrid are corrected together by "
-    "Holm's method. A row that is less accurate on clean samples keeps less for that reason alone: see the curves. Where "
+    "Holm's method. A row that is less accurate on clean samples keeps less for that alone: see the curves. Where "
     "gradients are estimated from shots an attack is weaker than it could be: that is no robustness."
 )
 
