@@ -25,6 +25,7 @@ import joblib
 import numpy as np
 
 import backends
+from backends import Backend
 from hybrid import checks, experiments, progress, records, running, training, units, workers
 from hybrid.claims import Claim, sentences
 from hybrid.fingerprint import fingerprint
@@ -54,7 +55,7 @@ class Case:
     settings
         Those of the level, without the seeds.
     backend
-        Name of the backend for quantum layers, as :func:`backends.get` takes it.
+        Name of the backend for quantum layers, for :meth:`make_backend`.
     data
         What ``--data`` names, for experiments that read data.
     tell
@@ -70,6 +71,10 @@ class Case:
     data: Path | None
     tell: Tell
     checkpoint: Path | None
+
+    def make_backend(self) -> Backend:
+        """Return a new backend for quantum layers; its shots, if it draws any, are those of the seed."""
+        return backends.get(self.backend, self.seed)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import pytest
 import torch
 from planted_experiments import toy_paper
 
+from backends import get
 from hybrid import experiment, experiments, records
 from hybrid.claims import Claim
 from hybrid.experiment import Case, Experiment, Outcome, Row, load, plan, run
@@ -105,6 +106,13 @@ def test_what_a_case_holds(tmp_path):
     case = cases[0][0]
     assert (case.task, case.backend, case.settings, case.data) == ("a", "statevector:backprop", {"epochs": 5}, None)
     assert case.checkpoint == records.checkpoint(tmp_path, found.plan.units[0])
+
+
+def test_every_seed_draws_shots_of_its_own():
+    pytest.importorskip("qiskit_aer")
+    cases = [Case("a", seed, {}, "aer:shots=10,seed=3", None, print, None) for seed in (0, 1, 1)]
+    first, *others = (case.make_backend().seeds.next() for case in cases)
+    assert others == [get("aer:shots=10,seed=3", 1).seeds.next()] * 2 and first not in others
 
 
 def test_a_worker_that_cannot_reach_the_folder_runs_without_a_checkpoint(tmp_path):

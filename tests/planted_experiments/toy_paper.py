@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import nn
 
-import backends
 from circuits import CX, RX, RY, Circuit, inputs, weights
 from hybrid import training
 from hybrid.claims import Claim
@@ -66,7 +65,7 @@ def trained(case: Case, build) -> Outcome:
     X, y = series(case)
     cut, epochs = 2 * len(X) // 3, case.settings["epochs"]
     fitted = training.fit(
-        partial(build, case.backend), X[:cut], y[:cut], seed=case.seed, epochs=epochs, lr=0.05, loss="mse",
+        partial(build, case), X[:cut], y[:cut], seed=case.seed, epochs=epochs, lr=0.05, loss="mse",
         on_epoch=lambda epoch: case.tell(epoch["epoch"], epochs), name=case.task, checkpoint=case.checkpoint,
     )  # fmt: skip
     start = time.perf_counter()
@@ -91,22 +90,22 @@ def rmse(found: np.ndarray, y: np.ndarray) -> float:
     return float(np.sqrt(np.mean((found - y) ** 2)))
 
 
-def circuit(backend: str) -> nn.Module:
+def circuit(case: Case) -> nn.Module:
     x, w = inputs(2), weights(2)
     ops = [RX(x[0], 0), RX(x[1], 1), CX(0, 1), RY(w[0], 0), RY(w[1], 1)]
-    layer = QuantumLayer(Circuit(2, ops, n_inputs=2, n_weights=2), backend=backends.get(backend))
+    layer = QuantumLayer(Circuit(2, ops, n_inputs=2, n_weights=2), backend=case.make_backend())
     return nn.Sequential(layer, nn.Linear(2, 1))
 
 
-def frozen(backend: str) -> nn.Module:
-    model = circuit(backend)
+def frozen(case: Case) -> nn.Module:
+    model = circuit(case)
     model[0].requires_grad_(False)
     return model
 
 
-def linear(backend: str) -> nn.Module:
+def linear(case: Case) -> nn.Module:
     return nn.Linear(2, 1)
 
 
-def mlp(backend: str) -> nn.Module:
+def mlp(case: Case) -> nn.Module:
     return nn.Sequential(nn.Linear(2, 2), torch.nn.Tanh(), nn.Linear(2, 1))
