@@ -23,7 +23,7 @@ def test_python_blocks_run(capsys, tmp_path, monkeypatch):
     names = {}
     for block in PYTHON:
         exec(compile(block, "README.md", "exec"), names)
-    assert len(PYTHON) == 5
+    assert len(PYTHON) == 6
     assert "grad_fn" in capsys.readouterr().out
     assert names["quantum"].weights.grad.abs().sum() > 0
 

@@ -30,7 +30,7 @@ def test_every_row_runs_at_the_quick_level(name, tmp_path, run):  # noqa: F811
     n_rows = sum(len([row for row in paper.rows if not row.tasks or task in row.tasks]) for task in paper.tasks[-2:])
     assert code == 0 and len(list(tmp_path.glob("units/*.json"))) == n_rows
     said = " ".join(said.split())
-    assert f"The paper: {paper.claim}" in said and "Lowest mean error of all rows: " in said
+    assert f"The paper claims: {paper.claim}" in said and "Lowest mean error of all rows: " in said
     assert all((tmp_path / file).is_file() for file in ("report.md", "report.html", "scores.png", "predictions.png"))
 
 
