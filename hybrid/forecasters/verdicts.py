@@ -24,7 +24,7 @@ def plainly(results: Results) -> list[str]:
 
 
 def epochs(results: Results, pairs: Iterable[tuple[str, str]]) -> list[str]:
-    """Say which of two rows needs fewer epochs, by the median over seeds on each task."""
+    """Say which of two rows needs fewer epochs, by the median over seeds on each task, and to get where."""
     return [sentence for pair in pairs if (sentence := _faster(results, *pair))]
 
 
@@ -65,8 +65,16 @@ def _faster(results: Results, row: str, other: str) -> str:
     if not medians:
         return ""
     fewer = [name for name, (mine, others) in medians.items() if mine < others]
-    said = f": {', '.join(f'{name} ({mine:g} against {others:g})' for name, (mine, others) in medians.items())}"
+    said = ", ".join(
+        f"{name} ({mine:g} against {others:g}, at errors of {_mean(results, name, row)} against "
+        f"{_mean(results, name, other)})"
+        for name, (mine, others) in medians.items()
+    )
     return (
         f"Epochs until the training loss is within 10 % of its lowest: {row} needs fewer than {other} on "
-        f"{len(fewer)} of {len(medians)} tasks{said}. A closed-form readout needs none."
+        f"{len(fewer)} of {len(medians)} tasks: {said}. A closed-form readout needs none."
     )
+
+
+def _mean(results: Results, name: str, row: str) -> str:
+    return score(results.scores(name, row).mean())
