@@ -55,25 +55,20 @@ def _beaten(results: Results, name: str, linear: str, quantum: Sequence[str]) ->
 
 
 def _faster(results: Results, row: str, other: str) -> str:
-    medians = {
-        name: tuple(
-            np.median([record["extra"]["epochs"] for record in results.of(name, each)]) for each in (row, other)
-        )
-        for name in results.tasks
-        if results.of(name, row) and results.of(name, other)
-    }
-    if not medians:
-        return ""
-    fewer = [name for name, (mine, others) in medians.items() if mine < others]
+    tasks = [name for name in results.tasks if results.of(name, row) and results.of(name, other)]
+    medians = {name: (_median(results, name, row), _median(results, name, other)) for name in tasks}
+    n_fewer = sum(mine < others for mine, others in medians.values())
     said = ", ".join(
         f"{name} ({mine:g} against {others:g}, at errors of {_mean(results, name, row)} against "
         f"{_mean(results, name, other)})"
         for name, (mine, others) in medians.items()
     )
-    return (
-        f"Epochs until the training loss is within 10 % of its lowest: {row} needs fewer than {other} on "
-        f"{len(fewer)} of {len(medians)} tasks: {said}. A closed-form readout needs none."
-    )
+    what = f"Epochs until the training loss is within 10 % of its lowest: {row} needs fewer than {other}"
+    return f"{what} on {n_fewer} of {len(tasks)} tasks: {said}. A closed-form readout needs none." if tasks else ""
+
+
+def _median(results: Results, name: str, row: str) -> float:
+    return float(np.median([record["extra"]["epochs"] for record in results.of(name, row)]))
 
 
 def _mean(results: Results, name: str, row: str) -> str:
