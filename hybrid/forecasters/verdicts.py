@@ -24,7 +24,7 @@ def plainly(results: Results) -> list[str]:
 
 
 def epochs(results: Results, pairs: Iterable[tuple[str, str]]) -> list[str]:
-    """Say which of two rows needs fewer epochs, by the median over seeds on each task."""
+    """Say which of two rows needs fewer epochs, by the median over seeds on each task, and to get where."""
     return [sentence for pair in pairs if (sentence := _faster(results, *pair))]
 
 
@@ -55,18 +55,21 @@ def _beaten(results: Results, name: str, linear: str, quantum: Sequence[str]) ->
 
 
 def _faster(results: Results, row: str, other: str) -> str:
-    medians = {
-        name: tuple(
-            np.median([record["extra"]["epochs"] for record in results.of(name, each)]) for each in (row, other)
-        )
-        for name in results.tasks
-        if results.of(name, row) and results.of(name, other)
-    }
-    if not medians:
-        return ""
-    fewer = [name for name, (mine, others) in medians.items() if mine < others]
-    said = f": {', '.join(f'{name} ({mine:g} against {others:g})' for name, (mine, others) in medians.items())}"
-    return (
-        f"Epochs until the training loss is within 10 % of its lowest: {row} needs fewer than {other} on "
-        f"{len(fewer)} of {len(medians)} tasks{said}. A closed-form readout needs none."
+    tasks = [name for name in results.tasks if results.of(name, row) and results.of(name, other)]
+    medians = {name: (_median(results, name, row), _median(results, name, other)) for name in tasks}
+    n_fewer = sum(mine < others for mine, others in medians.values())
+    said = ", ".join(
+        f"{name} ({mine:g} against {others:g}, at errors of {_mean(results, name, row)} against "
+        f"{_mean(results, name, other)})"
+        for name, (mine, others) in medians.items()
     )
+    what = f"Epochs until the training loss is within 10 % of its lowest: {row} needs fewer than {other}"
+    return f"{what} on {n_fewer} of {len(tasks)} tasks: {said}. A closed-form readout needs none." if tasks else ""
+
+
+def _median(results: Results, name: str, row: str) -> float:
+    return float(np.median([record["extra"]["epochs"] for record in results.of(name, row)]))
+
+
+def _mean(results: Results, name: str, row: str) -> str:
+    return score(results.scores(name, row).mean())
