@@ -1,0 +1,247 @@
+"""hybrid/experiments of images and hybrid/classifiers: sizes, equal terms, and that all rows run."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+import backends
+from hybrid import experiment, training
+from hybrid.classifiers import hqnn_parallel, rows
+from hybrid.classifiers.adam import DecayingAdam
+from hybrid.experiment import Case
+from hybrid.units import count_parameters
+
+PAPERS = ("hqnn-parallel",)
+
+TINY = {"epochs": 1, "n_train": 40, "n_test": 30}
+
+
+def tiny(paper, task="digits"):
+    settings = {task: {**paper.levels["quick"][task], **TINY}}
+    return Case(task, 0, settings, "statevector", None, lambda *_: None, None)
+
+
+def row(name, of):
+    return next(each for each in experiment.load(name).rows if each.name == of)
+
+
+def built(paper, of, task):
+    """Return the parameters of a row's network at the paper's own size."""
+    side, settings = {"digits": 8, "mnist": 28}[task], experiment.load(paper).levels["full"][task]
+    run = row(paper, of).run
+    options = {name: value for name, value in run.keywords.items() if name not in ("build", "prepare")}
+    prepare = run.keywords.get("prepare", rows.as_they_are)
+    shape = prepare(torch.rand(1, 1, side, side), settings).shape[1:]
+    n_classes = settings.get("classes", 10)
+    return run.keywords["build"](shape, n_classes, settings, backends.get("statevector"), **options)
+
+
+def count(*which):
+    found = count_parameters(built(*which))
+    return found["quantum"], found["classical"]
+
+
+# --- sizes -----------------------------------------------------------------------------------------------------------
+
+
+def test_hqnn_parallel_has_the_papers_parameters():
+    assert count("hqnn-parallel", "HQNN-Parallel", "mnist") == (180, 45_154 - 180)
+    assert count("hqnn-parallel", "HQNN-Parallel, circuits removed", "mnist") == (0, 45_154 - 180)
+    assert count("hqnn-parallel", "HQNN-Parallel, linear layer for the circuits", "mnist") == (0, 45_154 - 180 + 420)
+    assert count("hqnn-parallel", "wide CNN", "mnist") == (0, 372_234)
+
+
+def test_controls_of_hqnn_parallel_start_from_the_same_weights():
+    settings, found = experiment.load("hqnn-parallel").levels["quick"]["digits"], {}
+    for control in (None, *hqnn_parallel.CONTROLS):
+        torch.manual_seed(5)
+        found[control] = hqnn_parallel.build((1, 8, 8), 10, settings, backends.get("statevector"), control)
+    for model in found.values():
+        for layer in (0, 9, -1):
+            assert torch.equal(model[layer].weight, found[None][layer].weight)
+    assert not any(len(op.qubits) > 1 for op in found["separable"][-2].circuit.ops)
+    assert not found["frozen"][-2].quantum.weights.requires_grad
+    with pytest.raises(ValueError, match=r"got control='none', expected one of separable, frozen, removed, linear or"):
+        hqnn_parallel.build((1, 8, 8), 10, settings, backends.get("statevector"), "none")
+
+
+# --- data ------------------------------------------------------------------------------------------------------------
+
+
+def test_digits_are_divided_once_and_scaled_by_the_train_part():
+    case = tiny(experiment.load("hqnn-parallel"))
+    parts, again = rows.images(case), rows.images(replace(case, seed=7))
+    assert parts.X.shape == (40, 1, 8, 8) and parts.X_test.shape == (30, 1, 8, 8) and parts.X.dtype == np.float32
+    assert parts.X.max() == 1 and parts.X.min() == 0 and parts.X_test.max() <= 1
+    assert all(np.array_equal(one, other) for one, other in zip(parts[:4], again[:4], strict=True))
+    known = {tuple(image) for image in load_digits().data.astype(np.float32) / 16}
+    assert all(tuple(image.ravel()) in known for image in np.concatenate([parts.X, parts.X_test]))
+
+
+def idx_folder(folder, n=60, side=28):
+    rng = np.random.default_rng(0)
+    for part in ("train", "t10k"):
+        images, labels = rng.integers(1, 200, (n, side, side), np.uint8), np.arange(n, dtype=np.uint8) % 10
+        header = struct.pack(">4B3I", 0, 0, 8, 3, n, side, side)
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(header + images.tobytes())
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">4BI", 0, 0, 8, 1, n) + labels.tobytes())
+    return folder
+
+
+def test_classes_and_test_images_are_cut_as_the_settings_say(tmp_path):
+    settings = {"mnist": {"classes": 8, "n_test": 20}}
+    case = Case("mnist", 0, settings, "statevector", idx_folder(tmp_path), lambda *_: None, None)
+    parts = rows.images(case)
+    assert set(parts.y) == set(range(8)) and parts.y_test.max() < 8
+    assert parts.X.shape == (48, 1, 28, 28) and parts.X_test.shape == (20, 1, 28, 28) and parts.X.max() == 1
+
+
+def test_mnist_is_left_out_without_data_and_run_with_them(tmp_path):
+    paper = experiment.load("hqnn-parallel")
+    paper = replace(paper, levels={level: {**each, "mnist": TINY} for level, each in paper.levels.items()})
+    folder = tmp_path / "data"
+    folder.mkdir()
+    assert experiment.plan(paper, "quick", out=tmp_path / "out").tasks == ("digits",)
+    assert experiment.plan(paper, "quick", out=tmp_path / "out", data=idx_folder(folder)).tasks == ("digits", "mnist")
+    with pytest.raises(ValueError, match=r"got the task mnist without data, expected a folder .* --data"):
+        experiment.plan(paper, "quick", out=tmp_path / "out", tasks=["mnist"])
+
+
+def test_images_of_another_size_are_refused(tmp_path):
+    paper = experiment.load("hqnn-parallel")
+    with pytest.raises(ValueError, match=r"got data of shape \(8, 8\) in .*, expected a folder with MNIST-type"):
+        experiment.plan(paper, "quick", out=tmp_path / "out", data=idx_folder(tmp_path, side=8))
+
+
+def test_tasks_that_need_data_are_tasks():
+    with pytest.raises(ValueError, match="Unknown task 'minst': expected one of digits, mnist"):
+        replace(experiment.load("hqnn-parallel"), needs_data=("minst",))
+
+
+MNIST = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
+
+
+@pytest.mark.skipif(not MNIST.is_dir(), reason="needs ../shared/data/mnist")
+@pytest.mark.parametrize("name", PAPERS)
+def test_rows_run_on_mnist_itself(name, tmp_path):
+    paper = small(experiment.load(name), "mnist")
+    plan = experiment.plan(paper, "quick", seeds=1, tasks=["mnist"], data=MNIST, out=tmp_path, jobs=1)
+    found = experiment.run(plan, show=False)
+    assert {record["unit"]["row"] for record in found.records} == {each.name for each in found.rows("mnist")}
+
+
+# --- training --------------------------------------------------------------------------------------------------------
+
+
+def small(paper, task="digits"):
+    return replace(paper, levels={level: {"seeds": 1, **tiny(paper, task).settings} for level in paper.levels})
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_every_row_runs_and_is_counted(name, tmp_path):
+    plan = experiment.plan(small(experiment.load(name)), "quick", out=tmp_path, jobs=1)
+    found = experiment.run(plan, show=False)
+    assert len(found.records) == len(found.rows("digits"))
+    for each in found.rows("digits"):
+        (record,) = found.of("digits", each.name)
+        assert 0 <= record["score"] <= 1 and round(record["score"] * 30, 9).is_integer()
+        assert each.kind != "quantum" or record["parameters"]["quantum"] + record["parameters"]["frozen"] > 0
+    said = found.experiment.verdict(found)
+    assert said and all(sentence.endswith(".") for sentence in said)
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_rows_have_every_kind_and_unseeded_ones_are_trivial(name):
+    paper = experiment.load(name)
+    assert {each.kind for each in paper.rows} >= {"quantum", "control", "trivial"}
+    assert all(each.seeded or each.kind == "trivial" for each in paper.rows)
+    assert not paper.lower_is_better and (paper.least, paper.most) == (0, 1)
+
+
+class Stop(Exception):
+    """Raised where a row would begin to train."""
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_all_that_is_trained_has_one_schedule_and_the_same_data(name, monkeypatch):
+    calls, paper = [], experiment.load(name)
+
+    def fit(build, X, y, **options):
+        calls.append(SimpleNamespace(y=y, options=options))
+        raise Stop
+
+    monkeypatch.setattr(training, "fit", fit)
+    for each in paper.rows:
+        if each.kind != "trivial" and (each.tasks is None or "digits" in each.tasks):
+            with pytest.raises(Stop):
+                each.run(replace(tiny(paper), seed=3))
+    terms = ("seed", "epochs", "lr", "batch_size", "optimizer", "optimizer_options")
+    assert len(calls) > 3 and all(np.array_equal(call.y, calls[0].y) for call in calls)
+    assert all(call.options[term] == calls[0].options[term] for call in calls for term in terms)
+
+
+def test_logistic_regression_is_scikit_learns_on_scaled_pixels():
+    from sklearn.linear_model import LogisticRegression
+
+    case = tiny(experiment.load("hqnn-parallel"))
+    parts = rows.images(case)
+    X, X_test = parts.X.reshape(40, -1).astype(float), parts.X_test.reshape(30, -1).astype(float)
+    spread = np.where(X.std(0) > 0, X.std(0), 1)
+    model = LogisticRegression(max_iter=10_000).fit((X - X.mean(0)) / spread, parts.y)
+    expected = model.score((X_test - X.mean(0)) / spread, parts.y_test)
+    assert row("hqnn-parallel", "logistic regression").run(case).score == pytest.approx(expected, abs=0.04)
+
+
+def test_a_trained_network_is_that_of_a_plain_loop():
+    paper = experiment.load("hqnn-parallel")
+    case = tiny(paper)
+    case = replace(case, settings={"digits": {**case.settings["digits"], "epochs": 5, "batch_size": 100}})
+    parts, settings = rows.images(case), case.settings["digits"]
+    torch.manual_seed(0)
+    model = hqnn_parallel.wide((1, 8, 8), 10, settings, backends.get("statevector"))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, weight_decay=1e-4)
+    for _ in range(5):
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(model(torch.as_tensor(parts.X)), torch.as_tensor(parts.y))
+        loss.backward()
+        optimizer.step()
+    found = row("hqnn-parallel", "wide CNN").run(case)
+    predicted = model.eval()(torch.as_tensor(parts.X_test)).argmax(1).numpy()
+    assert found.extra["train_loss"] == pytest.approx(loss.item(), rel=1e-4)
+    assert found.score == pytest.approx((predicted == parts.y_test).mean())
+
+
+def test_adam_decays_and_clips():
+    weight = torch.nn.Parameter(torch.zeros(2))
+    optimizer = DecayingAdam([weight], lr=0.1, decay=0.5, clip=1.0)
+    for _ in range(100):
+        weight.grad = torch.tensor([30.0, 40.0])
+        optimizer.step()
+    torch.testing.assert_close(weight.grad, torch.tensor([0.6, 0.8]))
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.05)
+    again = DecayingAdam([weight], lr=0.1, decay=0.5, clip=1.0)
+    again.load_state_dict(optimizer.state_dict())
+    assert again.param_groups[0]["lr"] == pytest.approx(0.05)
+
+
+def test_adam_computes_the_loss_once_a_step_if_it_is_to():
+    weight, calls = torch.nn.Parameter(torch.ones(1)), []
+    optimizer = DecayingAdam([weight], lr=0.1, decay=1.0, clip=9.0)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = weight.square().sum()
+        loss.backward()
+        calls.append(loss.item())
+        return loss
+
+    assert optimizer.step(closure).item() == 1 and calls == [1.0]
+    assert weight.item() == pytest.approx(0.9, abs=1e-6)
