@@ -35,18 +35,19 @@ NEEDS_DATA = ("mnist",)  # digits are part of scikit-learn
 
 DATA = "a folder with MNIST-type IDX files of 28 × 28 pixels (train-images-idx3-ubyte, …, .gz or not)"
 
-_TEST_SHARE = 0.2  # of the digits, which have no official test part
+_TEST_SHARE = 0.2  # of the digits, which have no official test part, unless settings say another
 _AT_ONCE = 500  # test images that are classified at once
 
 
 def images(case: Case) -> Split:
     """Return train and test part of a task, images float32 (n, 1, H, W) in [0, 1], classes int64 (n,).
 
-    The settings of the task may name ``n_train`` and ``n_test``, how many are kept, and ``classes``: the first so many.
+    The settings of the task may name ``n_train`` and ``n_test``, how many are kept, ``test_share``, where there is no
+    official test part, and ``classes``: the first so many.
     """
     chosen = case.settings[case.task]
     found = _first_classes(_load(case.task, case.data), chosen.get("classes"))
-    parts = data.split(found, 0, _TEST_SHARE, chosen.get("n_train"))
+    parts = data.split(found, 0, chosen.get("test_share", _TEST_SHARE), chosen.get("n_train"))
     kept = np.random.default_rng(0).permutation(len(parts.y_test))[: chosen.get("n_test")]
     # One factor for all pixels: it is the brightest pixel of the train part that is 1.
     top, shape = parts.X.max(), (-1, 1, *(found.image_shape or ()))
