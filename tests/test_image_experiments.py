@@ -14,12 +14,13 @@ from sklearn.datasets import load_digits
 
 import backends
 from hybrid import experiment, training
-from hybrid.classifiers import hamiltonian, hqnn_parallel, hqnn_quanv, rows
+from hybrid.classifiers import creep_in, hamiltonian, hqnn_parallel, hqnn_quanv, rows
 from hybrid.classifiers.adam import DecayingAdam
 from hybrid.experiment import Case
 from hybrid.units import count_parameters
+from qml import SpecialUnitary
 
-PAPERS = ("hqnn-parallel", "hqnn-quanv", "hamiltonian-reuploading")
+PAPERS = ("hqnn-parallel", "hqnn-quanv", "hamiltonian-reuploading", "quantum-creep-in")
 
 TINY = {"epochs": 1, "n_train": 40, "n_test": 30}
 
@@ -139,6 +140,63 @@ def test_logistic_regression_sees_the_symmetric_part():
     found = hamiltonian.symmetric(image, {"pad": 0})[0]
     assert torch.equal(found, found.T) and found[2, 5] == (image[0, 0, 2, 5] + image[0, 0, 5, 2]) / 2
     assert hamiltonian.square(image, {"pad": 4}).shape == (1, 16, 16)
+
+
+def test_quantum_creep_in_has_the_papers_parameters():
+    name = "quantum-creep-in"
+    assert count(name, "level 0, classical", "mnist") == count(name, "level 0 with ReLU", "mnist") == (0, 130_394)
+    assert sum(count(name, "level 1", "mnist")) == 133_658 and count(name, "level 1", "mnist")[0] == 15 * (32 + 512)
+    assert sum(count(name, "level 2", "mnist")) == 172_048
+    assert count(name, "level 2", "mnist") == (15 * (32 + 512) + 163_830, 32 + 16 + 10)
+    real, complex_ = (count(name, of, "digits")[0] for of in ("level 2", "level 2, complex angles (not unitary)"))
+    assert complex_ == 2 * real and sum(count(name, "level 2, trained scale", "digits")) == real + 8 + 4 + 10 + 1
+
+
+def largest_defect(model):
+    """Return how far the matrices of a module are from being unitary."""
+    found = []
+    for each in model.modules():
+        if isinstance(each, SpecialUnitary):
+            u = each()
+            found.append((u.mH @ u - torch.eye(u.shape[-1])).abs().max().item())
+    return max(found)
+
+
+@pytest.mark.parametrize(
+    ("of", "stays"),
+    [("level 1", True), ("level 2", True), ("level 1, complex angles (not unitary)", False),
+     ("level 2, complex angles (not unitary)", False)],
+)  # fmt: skip
+def test_unitaries_stay_unitary_in_training_unless_their_angles_are_complex(of, stays):
+    model = built("quantum-creep-in", of, "digits")
+    images, y = torch.rand(20, 1, 8, 8), torch.arange(20) % 10
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+    assert largest_defect(model) < 1e-4
+    for _ in range(10):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(images), y).backward()
+        optimizer.step()
+    assert (largest_defect(model) < 1e-4) == stays
+
+
+@pytest.mark.parametrize(("of", "linear"), [("level 0, classical", True), ("level 1", True), ("level 2", False)])
+def test_levels_0_and_1_are_linear_and_level_2_is_not(of, linear):
+    model = built("quantum-creep-in", of, "digits").double()
+    a, b = torch.rand(2, 3, 1, 8, 8, dtype=torch.float64)
+    with torch.no_grad():
+        same = torch.allclose(model((a + b) / 2), (model(a) + model(b)) / 2, atol=1e-9)
+    assert same == linear
+
+
+def test_images_of_quantum_creep_in_are_averaged_and_centred_with_black_around_them():
+    found = creep_in.centred(torch.ones(2, 1, 28, 28), {"pool": 2, "pad": 1})
+    assert found.shape == (2, 1, 16, 16) and found[:, :, 1:-1, 1:-1].eq(1).all() and found[..., 0].eq(-1).all()
+
+
+def test_another_level_of_quantum_creep_in_is_refused():
+    settings = experiment.load("quantum-creep-in").levels["quick"]["digits"]
+    with pytest.raises(ValueError, match="got level=3, expected one of 0, 1, 2"):
+        creep_in.build((1, 8, 8), 10, settings, None, level=3)
 
 
 # --- data ------------------------------------------------------------------------------------------------------------
