@@ -20,7 +20,7 @@ COMPLEX = {level: f"{level}, complex angles (not unitary)" for level in (LEVEL_1
 
 #: A network that fits 8 × 8 pixels; on MNIST one for averages of 14 × 14, and the paper's own for 32 × 32.
 _DIGITS: dict[str, Any] = {
-    "pool": 1, "pad": 0, "channels": [8, 4], "n_layers": 5, "lr": 5e-3, "batch_size": 200, "epochs": 60,
+    "pool": 1, "pad": 0, "channels": [8, 4], "n_layers": 5, "lr": 5e-3, "batch_size": 50, "epochs": 60,
 }  # fmt: skip
 _SMALL = {**_DIGITS, "pool": 2, "epochs": 20, "n_train": 2000, "n_test": 2000}
 _PAPER: dict[str, Any] = {
