@@ -176,6 +176,8 @@ class Experiment:
         quantum row contributes, both from the tests.
     data
         What ``--data`` may name; None for an experiment that reads no data.
+    needs_data
+        Tasks that are run only where data are named; they are left out where none are, unless asked for by name.
     check
         Called with tasks, settings and data before anything is run: raises ValueError or ImportError where something
         is missing.
@@ -198,6 +200,7 @@ class Experiment:
     claims: tuple[Claim, ...] = ()
     verdict: Callable[[Results], list[str]] = sentences
     data: str | None = None
+    needs_data: tuple[str, ...] = ()
     check: Callable[[tuple[str, ...], Mapping[str, Any], Path | None], None] | None = None
     packages: tuple[str, ...] = ()
     least: float = -math.inf
@@ -213,6 +216,7 @@ class Experiment:
         for claim in self.claims:
             _known("row", (claim.row, claim.other), rows)
         named = [*(row.tasks for row in self.rows), *(claim.tasks for claim in self.claims), *self.published.values()]
+        named.append(self.needs_data or None)
         for tasks in named:
             _known("task", self.tasks if tasks is None else tasks, self.tasks)
 
@@ -376,13 +380,14 @@ def plan(
         If a package is missing.
     """
     _known("level", (level,), LEVELS)
-    chosen = experiment.tasks if tasks is None else tuple(dict.fromkeys(tasks))
+    path = _data(experiment, data)
+    chosen = _runnable(experiment, path) if tasks is None else tuple(dict.fromkeys(tasks))
     _known("task", chosen, experiment.tasks)
     settings = dict(experiment.levels[level])
     n_seeds = settings.pop("seeds")
     numbers = tuple(checks.seeds(n_seeds if seeds is None else seeds))
     backends.get(backend)
-    n_jobs, path = checks.jobs(jobs), _data(experiment, data)
+    n_jobs = checks.jobs(jobs)
     if scheduler is not None:
         workers.check_scheduler(scheduler)
     if experiment.check is not None:
@@ -489,6 +494,10 @@ def _known(what: str, chosen: Iterable[str], known: Iterable[str]) -> None:
             raise ValueError(f"Unknown {what} {name!r}: expected one of {', '.join(known)}.")
     if not chosen:
         raise ValueError(f"No {what} given: expected one or more of {', '.join(known)}.")
+
+
+def _runnable(experiment: Experiment, data: Path | None) -> tuple[str, ...]:
+    return tuple(task for task in experiment.tasks if data is not None or task not in experiment.needs_data)
 
 
 def _data(experiment: Experiment, data: str | Path | None) -> Path | None:

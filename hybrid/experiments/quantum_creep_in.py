@@ -1,0 +1,88 @@
+"""Let the quantum creep in: replacing classical layers gradually (Wang et al., arXiv:2409.17583).
+
+Rows that the paper lacks: level 0 with ReLU, as levels 0 and 1 are linear; unitaries that stay unitary, as the angles
+of the published code are complex and leave them in training; a trained scale on level 2; logistic regression.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from hybrid.claims import Claim
+from hybrid.classifiers import creep_in, rows
+from hybrid.experiment import Experiment, Row
+
+LEVEL_0, LEVEL_1, LEVEL_2 = "level 0, classical", "level 1", "level 2"
+RELU, SCALED = "level 0 with ReLU", "level 2, trained scale"
+COMPLEX = {level: f"{level}, complex angles (not unitary)" for level in (LEVEL_1, LEVEL_2)}
+
+#: A network that fits 8 × 8 pixels; on MNIST one for averages of 14 × 14, and the paper's own for 32 × 32.
+_DIGITS: dict[str, Any] = {
+    "pool": 1, "pad": 0, "channels": [8, 4], "n_layers": 5, "lr": 5e-3, "batch_size": 50, "epochs": 60,
+}  # fmt: skip
+_SMALL = {**_DIGITS, "pool": 2, "epochs": 20, "n_train": 2000, "n_test": 2000}
+_PAPER: dict[str, Any] = {
+    "pool": 1, "pad": 2, "channels": [32, 16], "n_layers": 10, "lr": 5e-4, "batch_size": 200, "epochs": 50,
+}  # fmt: skip
+
+LEVELS: dict[str, dict[str, Any]] = {
+    "quick": {
+        "seeds": 2,
+        "digits": {**_DIGITS, "epochs": 15},
+        "mnist": {**_SMALL, "epochs": 5, "n_train": 600, "n_test": 1000},
+    },
+    "default": {"seeds": 5, "digits": _DIGITS, "mnist": _SMALL},
+    "full": {"seeds": 5, "digits": _DIGITS, "mnist": _PAPER},
+}
+
+
+def experiment() -> Experiment:
+    """Return the experiment."""
+    return Experiment(
+        name="quantum-creep-in",
+        title="Let the Quantum Creep In: Designing Quantum Neural Network Models (Wang et al. 2024)",
+        arxiv="arXiv:2409.17583",
+        claim=(
+            "Layers of a network, replaced one after the other by quantum layers of the same kind, keep its accuracy, "
+            "and raise it where all of them are replaced."
+        ),
+        metric="test accuracy",
+        lower_is_better=False,
+        tasks=rows.TASKS,
+        needs_data=rows.NEEDS_DATA,
+        rows=tuple(_rows()),
+        levels=LEVELS,
+        published={
+            LEVEL_0: {"mnist": "0.923"},
+            COMPLEX[LEVEL_1]: {"mnist": "0.923"},
+            COMPLEX[LEVEL_2]: {"mnist": "0.969"},
+            LEVEL_1: {"mnist": "0.923"},
+            LEVEL_2: {"mnist": "0.945"},
+        },
+        claims=(
+            Claim("level 1 is as accurate as level 0", LEVEL_1, LEVEL_0, 0.01),
+            Claim("level 2 is better than level 0", LEVEL_2, LEVEL_0),
+            Claim("level 2 as published, not unitary, is better than level 0", COMPLEX[LEVEL_2], LEVEL_0),
+            Claim("level 2 is better than a classical network that is not linear either", LEVEL_2, RELU),
+        ),
+        data=rows.DATA,
+        check=rows.check,
+        least=0.0,
+        most=1.0,
+    )
+
+
+def _rows() -> Iterator[Row]:
+    network = partial(rows.trained, build=creep_in.build, prepare=creep_in.centred)
+    yield Row(LEVEL_1, "quantum", partial(network, level=1))
+    yield Row(LEVEL_2, "quantum", partial(network, level=2))
+    yield Row(SCALED, "quantum", partial(network, level=2, scale=10.0))
+    # What is not unitary is no quantum layer, but what can be computed without one.
+    yield Row(COMPLEX[LEVEL_1], "control", partial(network, level=1, unitary=False))
+    yield Row(COMPLEX[LEVEL_2], "control", partial(network, level=2, unitary=False))
+    yield Row(LEVEL_0, "classical", network)
+    yield Row(RELU, "classical", partial(network, relu=True))
+    logistic = partial(rows.logistic, prepare=creep_in.centred)
+    yield Row("logistic regression", "trivial", logistic, seeded=False)

@@ -1,0 +1,375 @@
+"""hybrid/experiments of images and hybrid/classifiers: sizes, equal terms, and that all rows run."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+import backends
+from hybrid import experiment, training
+from hybrid.classifiers import creep_in, hamiltonian, hqnn_parallel, hqnn_quanv, rows
+from hybrid.classifiers.adam import DecayingAdam
+from hybrid.experiment import Case
+from hybrid.units import count_parameters
+from qml import SpecialUnitary
+
+PAPERS = ("hqnn-parallel", "hqnn-quanv", "hamiltonian-reuploading", "quantum-creep-in")
+
+TINY = {"epochs": 1, "n_train": 40, "n_test": 30}
+
+
+def tiny(paper, task="digits"):
+    settings = {task: {**paper.levels["quick"][task], **TINY}}
+    return Case(task, 0, settings, "statevector", None, lambda *_: None, None)
+
+
+def row(name, of):
+    return next(each for each in experiment.load(name).rows if each.name == of)
+
+
+def built(paper, of, task):
+    """Return the parameters of a row's network at the paper's own size."""
+    side, settings = {"digits": 8, "mnist": 28}[task], experiment.load(paper).levels["full"][task]
+    run = row(paper, of).run
+    options = {name: value for name, value in run.keywords.items() if name not in ("build", "prepare")}
+    prepare = run.keywords.get("prepare", rows.as_they_are)
+    shape = prepare(torch.rand(1, 1, side, side), settings).shape[1:]
+    n_classes = settings.get("classes", 10)
+    return run.keywords["build"](shape, n_classes, settings, backends.get("statevector"), **options)
+
+
+def count(*which):
+    found = count_parameters(built(*which))
+    return found["quantum"], found["classical"]
+
+
+# --- sizes -----------------------------------------------------------------------------------------------------------
+
+
+def test_hqnn_parallel_has_the_papers_parameters():
+    assert count("hqnn-parallel", "HQNN-Parallel", "mnist") == (180, 45_154 - 180)
+    assert count("hqnn-parallel", "HQNN-Parallel, circuits removed", "mnist") == (0, 45_154 - 180)
+    assert count("hqnn-parallel", "HQNN-Parallel, linear layer for the circuits", "mnist") == (0, 45_154 - 180 + 420)
+    assert count("hqnn-parallel", "wide CNN", "mnist") == (0, 372_234)
+
+
+def test_controls_of_hqnn_parallel_start_from_the_same_weights():
+    settings, found = experiment.load("hqnn-parallel").levels["quick"]["digits"], {}
+    for control in (None, *hqnn_parallel.CONTROLS):
+        torch.manual_seed(5)
+        found[control] = hqnn_parallel.build((1, 8, 8), 10, settings, backends.get("statevector"), control)
+    for model in found.values():
+        for layer in (0, 9, -1):
+            assert torch.equal(model[layer].weight, found[None][layer].weight)
+    assert not any(len(op.qubits) > 1 for op in found["separable"][-2].circuit.ops)
+    assert not found["frozen"][-2].quantum.weights.requires_grad
+    with pytest.raises(ValueError, match=r"got control='none', expected one of separable, frozen, removed, linear or"):
+        hqnn_parallel.build((1, 8, 8), 10, settings, backends.get("statevector"), "none")
+
+
+def test_hqnn_quanv_has_as_many_parameters_as_written_down():
+    """8 of the circuit, 8 of the batch norm, 1970 of the linear layer; 20 and 5 of the convolutions."""
+    head = 8 + 1970
+    assert count("hqnn-quanv", "HQNN-Quanv", "mnist") == (8, head)
+    assert count("hqnn-quanv", "HQNN-Quanv, quanvolution frozen", "mnist") == (0, head)
+    assert count("hqnn-quanv", "HQNN-Quanv, entanglers off", "mnist") == (8, head)
+    assert count("hqnn-quanv", "HQNN-Quanv, pixels for the quanvolution", "mnist") == (0, head)
+    assert count("hqnn-quanv", "convolution of as many channels", "mnist") == (0, 20 + head)
+    assert count("hqnn-quanv", "convolution of 1 channel", "mnist") == (0, 5 + 2 + 500)
+
+
+def test_controls_of_hqnn_quanv():
+    model = built("hqnn-quanv", "HQNN-Quanv, entanglers off", "digits")
+    assert not any(len(op.qubits) > 1 for op in model[0].circuit.ops) and len(model[0].circuit.ops) == 12
+    with pytest.raises(ValueError, match=r"got control='none', expected one of separable, frozen, removed or None"):
+        hqnn_quanv.build((1, 8, 8), 10, {}, backends.get("statevector"), "none")
+
+
+def test_hamiltonian_reuploading_has_the_papers_parameters():
+    """The published code has 450 angles on digits and reads 225; its QCNN on MNIST counts 6 that no gate uses."""
+    name = "hamiltonian-reuploading"
+    assert count(name, "QHE, as coded", "digits") == (225 + 15, 0) and count(name, "QHE", "digits") == (450 + 15, 0)
+    assert count(name, "QHE", "mnist") == count(name, "QHE, logits × 10", "mnist") == (10_230 + 10, 0)
+    assert count(name, "QCNN", "digits") == (81, 0) and count(name, "QCNN", "mnist") == (99 - 6, 0)
+    matched, _ = count(name, "QCNN, as many parameters as QHE", "digits")
+    assert abs(matched - 465) < 15  # less than one unitary of two qubits
+    assert count_parameters(built(name, "QHE, unitaries frozen", "digits")) == {
+        "quantum": 15, "classical": 0, "frozen": 450,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_qhe_is_the_formula(shared):
+    """For each layer ``exp(-itS/2)``, then the unitary on qubits 0, 1, then that on 1, 2: dense matrices."""
+    settings = experiment.load("hamiltonian-reuploading").levels["full"]["digits"]
+    images = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    model = hamiltonian.build((8, 9), 8, settings, None, shared=shared, scale=10.0).double()
+    with torch.no_grad():
+        found, unitaries = model(hamiltonian.spectra(images, settings)), model.model.unitaries()
+        state = torch.full((4, 8, 1), 8**-0.5, dtype=torch.complex128)
+        for time, each in zip(model.model.times, unitaries, strict=True):
+            first, second = each[0], each[0 if shared else 1]
+            state = torch.matrix_exp(-0.25j * time * (images + images.mT)[:, 0]) @ state
+            state = torch.kron(torch.eye(2), second) @ torch.kron(first, torch.eye(2)) @ state
+    torch.testing.assert_close(found, 10 * state[..., 0].abs() ** 2)
+
+
+def test_the_qcnn_of_mnist_reads_the_qubits_that_pooling_leaves():
+    model = built("hamiltonian-reuploading", "QCNN", "mnist")
+    layer = model.model[1]
+    assert layer.observables.qubits == (0, 4, 8) and layer.circuit.n_qubits == 10
+    probabilities = model(torch.rand(2, 32, 32))
+    torch.testing.assert_close(probabilities.sum(-1), torch.ones(2))
+
+
+def test_the_digits_of_hamiltonian_reuploading_are_1200():
+    settings = {"digits": experiment.load("hamiltonian-reuploading").levels["full"]["digits"]}
+    parts = rows.images(Case("digits", 0, settings, "statevector", None, lambda *_: None, None))
+    assert len(parts.y) == 1200 and set(parts.y) == set(parts.y_test) == set(range(8))
+
+
+def test_logistic_regression_sees_the_symmetric_part():
+    image = torch.arange(64.0).reshape(1, 1, 8, 8)
+    found = hamiltonian.symmetric(image, {"pad": 0})[0]
+    assert torch.equal(found, found.T) and found[2, 5] == (image[0, 0, 2, 5] + image[0, 0, 5, 2]) / 2
+    assert hamiltonian.square(image, {"pad": 4}).shape == (1, 16, 16)
+
+
+def test_quantum_creep_in_has_the_papers_parameters():
+    name = "quantum-creep-in"
+    assert count(name, "level 0, classical", "mnist") == count(name, "level 0 with ReLU", "mnist") == (0, 130_394)
+    assert sum(count(name, "level 1", "mnist")) == 133_658 and count(name, "level 1", "mnist")[0] == 15 * (32 + 512)
+    assert sum(count(name, "level 2", "mnist")) == 172_048
+    assert count(name, "level 2", "mnist") == (15 * (32 + 512) + 163_830, 32 + 16 + 10)
+    real, complex_ = (count(name, of, "digits")[0] for of in ("level 2", "level 2, complex angles (not unitary)"))
+    assert complex_ == 2 * real and sum(count(name, "level 2, trained scale", "digits")) == real + 8 + 4 + 10 + 1
+
+
+def largest_defect(model):
+    """Return how far the matrices of a module are from being unitary."""
+    found = []
+    for each in model.modules():
+        if isinstance(each, SpecialUnitary):
+            u = each()
+            found.append((u.mH @ u - torch.eye(u.shape[-1])).abs().max().item())
+    return max(found)
+
+
+@pytest.mark.parametrize(
+    ("of", "stays"),
+    [("level 1", True), ("level 2", True), ("level 1, complex angles (not unitary)", False),
+     ("level 2, complex angles (not unitary)", False)],
+)  # fmt: skip
+def test_unitaries_stay_unitary_in_training_unless_their_angles_are_complex(of, stays):
+    model = built("quantum-creep-in", of, "digits")
+    images, y = torch.rand(20, 1, 8, 8), torch.arange(20) % 10
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+    assert largest_defect(model) < 1e-4
+    for _ in range(10):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(images), y).backward()
+        optimizer.step()
+    assert (largest_defect(model) < 1e-4) == stays
+
+
+@pytest.mark.parametrize(("of", "linear"), [("level 0, classical", True), ("level 1", True), ("level 2", False)])
+def test_levels_0_and_1_are_linear_and_level_2_is_not(of, linear):
+    model = built("quantum-creep-in", of, "digits").double()
+    a, b = torch.rand(2, 3, 1, 8, 8, dtype=torch.float64)
+    with torch.no_grad():
+        same = torch.allclose(model((a + b) / 2), (model(a) + model(b)) / 2, atol=1e-9)
+    assert same == linear
+
+
+def test_images_of_quantum_creep_in_are_averaged_and_centred_with_black_around_them():
+    found = creep_in.centred(torch.ones(2, 1, 28, 28), {"pool": 2, "pad": 1})
+    assert found.shape == (2, 1, 16, 16) and found[:, :, 1:-1, 1:-1].eq(1).all() and found[..., 0].eq(-1).all()
+
+
+def test_another_level_of_quantum_creep_in_is_refused():
+    settings = experiment.load("quantum-creep-in").levels["quick"]["digits"]
+    with pytest.raises(ValueError, match="got level=3, expected one of 0, 1, 2"):
+        creep_in.build((1, 8, 8), 10, settings, None, level=3)
+
+
+# --- data ------------------------------------------------------------------------------------------------------------
+
+
+def test_digits_are_divided_once_and_scaled_by_the_train_part():
+    case = tiny(experiment.load("hqnn-parallel"))
+    parts, again = rows.images(case), rows.images(replace(case, seed=7))
+    assert parts.X.shape == (40, 1, 8, 8) and parts.X_test.shape == (30, 1, 8, 8) and parts.X.dtype == np.float32
+    assert parts.X.max() == 1 and parts.X.min() == 0 and parts.X_test.max() <= 1
+    assert all(np.array_equal(one, other) for one, other in zip(parts[:4], again[:4], strict=True))
+    known = {tuple(image) for image in load_digits().data.astype(np.float32) / 16}
+    assert all(tuple(image.ravel()) in known for image in np.concatenate([parts.X, parts.X_test]))
+
+
+def idx_folder(folder, n=60, side=28):
+    rng = np.random.default_rng(0)
+    for part in ("train", "t10k"):
+        images, labels = rng.integers(1, 200, (n, side, side), np.uint8), np.arange(n, dtype=np.uint8) % 10
+        header = struct.pack(">4B3I", 0, 0, 8, 3, n, side, side)
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(header + images.tobytes())
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">4BI", 0, 0, 8, 1, n) + labels.tobytes())
+    return folder
+
+
+def test_classes_and_test_images_are_cut_as_the_settings_say(tmp_path):
+    settings = {"mnist": {"classes": 8, "n_test": 20}}
+    case = Case("mnist", 0, settings, "statevector", idx_folder(tmp_path), lambda *_: None, None)
+    parts = rows.images(case)
+    assert set(parts.y) == set(range(8)) and parts.y_test.max() < 8
+    assert parts.X.shape == (48, 1, 28, 28) and parts.X_test.shape == (20, 1, 28, 28) and parts.X.max() == 1
+
+
+def test_mnist_is_left_out_without_data_and_run_with_them(tmp_path):
+    paper = experiment.load("hqnn-parallel")
+    paper = replace(paper, levels={level: {**each, "mnist": TINY} for level, each in paper.levels.items()})
+    folder = tmp_path / "data"
+    folder.mkdir()
+    assert experiment.plan(paper, "quick", out=tmp_path / "out").tasks == ("digits",)
+    assert experiment.plan(paper, "quick", out=tmp_path / "out", data=idx_folder(folder)).tasks == ("digits", "mnist")
+    with pytest.raises(ValueError, match=r"got the task mnist without data, expected a folder .* --data"):
+        experiment.plan(paper, "quick", out=tmp_path / "out", tasks=["mnist"])
+
+
+def test_images_of_another_size_are_refused(tmp_path):
+    paper = experiment.load("hqnn-parallel")
+    with pytest.raises(ValueError, match=r"got data of shape \(8, 8\) in .*, expected a folder with MNIST-type"):
+        experiment.plan(paper, "quick", out=tmp_path / "out", data=idx_folder(tmp_path, side=8))
+
+
+def test_tasks_that_need_data_are_tasks():
+    with pytest.raises(ValueError, match="Unknown task 'minst': expected one of digits, mnist"):
+        replace(experiment.load("hqnn-parallel"), needs_data=("minst",))
+
+
+MNIST = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
+
+
+@pytest.mark.skipif(not MNIST.is_dir(), reason="needs ../shared/data/mnist")
+@pytest.mark.parametrize("name", PAPERS)
+def test_the_first_row_runs_on_mnist_itself(name, tmp_path):
+    paper = small(experiment.load(name), "mnist")
+    first = next(each for each in paper.rows if each.tasks is None)
+    paper = replace(paper, rows=(first,), claims=(), published={})
+    plan = experiment.plan(paper, "quick", seeds=1, tasks=["mnist"], data=MNIST, out=tmp_path, jobs=1)
+    found = experiment.run(plan, show=False)
+    assert 0 <= found.records[0]["score"] <= 1
+
+
+# --- training --------------------------------------------------------------------------------------------------------
+
+
+def small(paper, task="digits"):
+    return replace(paper, levels={level: {"seeds": 1, **tiny(paper, task).settings} for level in paper.levels})
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_every_row_runs_and_is_counted(name, tmp_path):
+    plan = experiment.plan(small(experiment.load(name)), "quick", out=tmp_path, jobs=1)
+    found = experiment.run(plan, show=False)
+    assert len(found.records) == len(found.rows("digits"))
+    for each in found.rows("digits"):
+        (record,) = found.of("digits", each.name)
+        assert 0 <= record["score"] <= 1 and round(record["score"] * 30, 9).is_integer()
+        assert each.kind != "quantum" or record["parameters"]["quantum"] + record["parameters"]["frozen"] > 0
+    said = found.experiment.verdict(found)
+    assert said and all(sentence.endswith(".") for sentence in said)
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_rows_have_every_kind_and_unseeded_ones_are_trivial(name):
+    paper = experiment.load(name)
+    assert {each.kind for each in paper.rows} >= {"quantum", "control", "trivial"}
+    assert all(each.seeded or each.kind == "trivial" for each in paper.rows)
+    assert not paper.lower_is_better and (paper.least, paper.most) == (0, 1)
+
+
+class Stop(Exception):
+    """Raised where a row would begin to train."""
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_all_that_is_trained_has_one_schedule_and_the_same_data(name, monkeypatch):
+    calls, paper = [], experiment.load(name)
+
+    def fit(build, X, y, **options):
+        calls.append(SimpleNamespace(y=y, options=options))
+        raise Stop
+
+    monkeypatch.setattr(training, "fit", fit)
+    for each in paper.rows:
+        if each.kind != "trivial" and (each.tasks is None or "digits" in each.tasks):
+            with pytest.raises(Stop):
+                each.run(replace(tiny(paper), seed=3))
+    terms = ("seed", "epochs", "lr", "batch_size", "optimizer", "optimizer_options")
+    assert len(calls) > 3 and all(np.array_equal(call.y, calls[0].y) for call in calls)
+    assert all(call.options[term] == calls[0].options[term] for call in calls for term in terms)
+
+
+def test_logistic_regression_is_scikit_learns_on_scaled_pixels():
+    from sklearn.linear_model import LogisticRegression
+
+    case = tiny(experiment.load("hqnn-parallel"))
+    parts = rows.images(case)
+    X, X_test = parts.X.reshape(40, -1).astype(float), parts.X_test.reshape(30, -1).astype(float)
+    spread = np.where(X.std(0) > 0, X.std(0), 1)
+    model = LogisticRegression(max_iter=10_000).fit((X - X.mean(0)) / spread, parts.y)
+    expected = model.score((X_test - X.mean(0)) / spread, parts.y_test)
+    assert row("hqnn-parallel", "logistic regression").run(case).score == pytest.approx(expected, abs=0.04)
+
+
+def test_a_trained_network_is_that_of_a_plain_loop():
+    paper = experiment.load("hqnn-parallel")
+    case = tiny(paper)
+    case = replace(case, settings={"digits": {**case.settings["digits"], "epochs": 5, "batch_size": 100}})
+    parts, settings = rows.images(case), case.settings["digits"]
+    torch.manual_seed(0)
+    model = hqnn_parallel.wide((1, 8, 8), 10, settings, backends.get("statevector"))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, weight_decay=1e-4)
+    for _ in range(5):
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(model(torch.as_tensor(parts.X)), torch.as_tensor(parts.y))
+        loss.backward()
+        optimizer.step()
+    found = row("hqnn-parallel", "wide CNN").run(case)
+    predicted = model.eval()(torch.as_tensor(parts.X_test)).argmax(1).numpy()
+    assert found.extra["train_loss"] == pytest.approx(loss.item(), rel=1e-4)
+    assert found.score == pytest.approx((predicted == parts.y_test).mean())
+
+
+def test_adam_decays_and_clips():
+    weight = torch.nn.Parameter(torch.zeros(2))
+    optimizer = DecayingAdam([weight], lr=0.1, decay=0.5, clip=1.0)
+    for _ in range(100):
+        weight.grad = torch.tensor([30.0, 40.0])
+        optimizer.step()
+    torch.testing.assert_close(weight.grad, torch.tensor([0.6, 0.8]))
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.05)
+    again = DecayingAdam([weight], lr=0.1, decay=0.5, clip=1.0)
+    again.load_state_dict(optimizer.state_dict())
+    assert again.param_groups[0]["lr"] == pytest.approx(0.05)
+
+
+def test_adam_computes_the_loss_once_a_step_if_it_is_to():
+    weight, calls = torch.nn.Parameter(torch.ones(1)), []
+    optimizer = DecayingAdam([weight], lr=0.1, decay=1.0, clip=9.0)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = weight.square().sum()
+        loss.backward()
+        calls.append(loss.item())
+        return loss
+
+    assert optimizer.step(closure).item() == 1 and calls == [1.0]
+    assert weight.item() == pytest.approx(0.9, abs=1e-6)
