@@ -211,7 +211,7 @@ def _random(x: np.ndarray) -> np.ndarray:
 def _calls(model: nn.Module, X: np.ndarray) -> dict[QuantumLayer, tuple[np.ndarray, np.ndarray]]:
     """Run a model and return what went into its quantum layers and came out of them, all calls together."""
     found: dict[QuantumLayer, list[tuple[Tensor, Tensor]]] = {layer: [] for layer in controls.layers(model)}
-    hooks = [layer.register_forward_hook(_keeping(kept)) for layer, kept in found.items()]
+    hooks = [layer.register_forward_hook(_keeping(kept), with_kwargs=True) for layer, kept in found.items()]
     try:
         _run(model, X)
     finally:
@@ -221,8 +221,8 @@ def _calls(model: nn.Module, X: np.ndarray) -> dict[QuantumLayer, tuple[np.ndarr
 
 
 def _keeping(kept: list[tuple[Tensor, Tensor]]) -> Callable[..., None]:
-    def keep(_: nn.Module, arguments: tuple[Tensor, ...], y: Tensor) -> None:
-        kept.append((arguments[0].detach(), y.detach()))
+    def keep(_: nn.Module, arguments: tuple[Tensor, ...], named: dict[str, Tensor], y: Tensor) -> None:
+        kept.append(((*arguments, *named.values())[0].detach(), y.detach()))
 
     return keep
 

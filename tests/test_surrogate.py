@@ -125,3 +125,22 @@ def test_several_layers_and_one_that_is_called_twice():
     replaced, report = surrogate.surrogate(model, samples(300), samples(100, seed=1))
     assert len(report["r2"]) == 2 and min(report["r2"]) > 0.99
     assert replaced[0] is replaced[1] and not controls.layers(replaced)
+
+
+class Named(nn.Module):
+    """Calls its quantum layer by keyword, and has another one that it never calls."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.spare = (QuantumLayer(data_reuploading(2, n_layers=1, scaling=False)) for _ in range(2))
+
+    def forward(self, x):
+        return self.layer(x=x)
+
+
+def test_a_layer_called_by_keyword_and_one_that_is_not_called():
+    torch.manual_seed(0)
+    model = Named()
+    replaced, report = surrogate.surrogate(model, samples(300), samples(100, seed=1))
+    assert len(report["r2"]) == 1 and report["r2"][0] > 0.99
+    assert isinstance(replaced.layer, controls.StandIn) and isinstance(replaced.spare, QuantumLayer)
