@@ -255,6 +255,11 @@ def _check_rows(sources: dict[str, Any], dataset: Dataset) -> str:
             built = source()
         names |= {type(layer.backend).__name__ for layer in controls.layers(built)}
         _check_row(variant, built, dataset)
+        if variant == "hybrid" and not surrogate.calls(built, dataset.X[:2]):
+            raise ValueError(
+                "got a model that never calls a qml.QuantumLayer, expected one that calls it as a module: recurrent "
+                "cells, for one, run their circuits together, which leaves no place for a control"
+            )
     return ", ".join(sorted(names))
 
 

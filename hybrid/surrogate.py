@@ -89,7 +89,7 @@ def surrogate(model: nn.Module, X: np.ndarray, X_test: np.ndarray) -> tuple[nn.M
 
     copied = copy.deepcopy(model).eval()
     kept = np.random.default_rng(0).permutation(len(X))[:N_SAMPLES]
-    seen, tested = _calls(copied, X[kept]), _calls(copied, X_test)
+    seen, tested = calls(copied, X[kept]), calls(copied, X_test)
     fitted = {layer: _fit(layer, *pairs) for layer, pairs in seen.items()}
     report: dict[str, Any] = {"kinds": [], "n_features": [], "r2": [], "n_parameters": 0}
     for layer, body in fitted.items():
@@ -208,8 +208,19 @@ def _random(x: np.ndarray) -> np.ndarray:
     return np.sqrt(2 * gamma) * np.random.default_rng(0).standard_normal((N_FREQUENCIES, x.shape[1]))
 
 
-def _calls(model: nn.Module, X: np.ndarray) -> dict[QuantumLayer, tuple[np.ndarray, np.ndarray]]:
-    """Run a model and return what went into its quantum layers and came out of them, all calls together."""
+def calls(model: nn.Module, X: np.ndarray) -> dict[QuantumLayer, tuple[np.ndarray, np.ndarray]]:
+    """Run a model and return what went into its quantum layers and came out of them, all calls together.
+
+    Parameters
+    ----------
+    model, X
+        The model, and samples as it takes them.
+
+    Returns
+    -------
+    dict
+        Inputs and outputs, samples first, of every layer that was called.
+    """
     found: dict[QuantumLayer, list[tuple[Tensor, Tensor]]] = {layer: [] for layer in controls.layers(model)}
     hooks = [layer.register_forward_hook(_keeping(kept), with_kwargs=True) for layer, kept in found.items()]
     try:

@@ -15,7 +15,7 @@ from hybrid.auditing import NAME, audit
 from hybrid.data import Dataset, from_arrays, load
 from hybrid.dressed import CONTROLS
 from hybrid.models import reuploading
-from qml import QRNN, QuantumLayer
+from qml import QuantumLayer
 
 x, w = inputs(2), weights(3, 2, 2)
 LAYERS = [
@@ -232,14 +232,20 @@ def test_a_data_set_and_labels():
 
 
 def test_a_model_whose_layers_are_not_called_as_modules():
-    def build():
-        return nn.Sequential(QRNN(2, 2), Last(), nn.Linear(2, 2))
+    class Reading(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = QuantumLayer(CIRCUIT)
 
-    class Last(nn.Module):
-        def forward(self, found):
-            return found[0]
+        def forward(self, X):
+            return self.layer(X) + self.layer.weights[:2]
 
-    refused(ValueError, "got an error from its control 'removed' .* a model that calls its quantum layers", build)
+    class Silent(Reading):
+        def forward(self, X):
+            return X
+
+    refused(ValueError, "got an error from its control 'removed' .*AttributeError.* calls its quantum layers", Reading)
+    refused(ValueError, "got a model that never calls a qml.QuantumLayer, expected one that calls it", Silent)
 
 
 @pytest.mark.parametrize("rates", [(), 0.1, "0.1"], ids=str)
