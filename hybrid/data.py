@@ -143,6 +143,27 @@ def load(name: str | Path, folder: str | Path | None = None) -> Dataset:
     )
 
 
+def from_arrays(X: Any, y: Any, X_test: Any = None, y_test: Any = None, *, name: str = "data") -> Dataset:
+    """Return arrays as a data set.
+
+    Parameters
+    ----------
+    X, y
+        Samples, numbers of any shape ``(n, …)``, and the class of each, numbers or text.
+    X_test, y_test
+        An official test part.
+    name
+        Used in reports.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, there is one class only, or values are not finite.
+    """
+    X, X_test = np.asarray(X), X_test if X_test is None else np.asarray(X_test)
+    return _dataset(name, X, y, X_test, y_test)
+
+
 def split(dataset: Dataset, seed: int, test_size: float = 0.2, n_train: int | None = None) -> Split:
     """Divide a data set into a train and a test part, with the same share of every class in both.
 

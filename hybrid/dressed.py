@@ -62,7 +62,7 @@ class Dressed(nn.Module):
         self.encoder = nn.Linear(n_features, circuit.n_inputs)  # first, so that every control starts from the same one
         readout = as_readout(observables)
         if control == "separable":
-            circuit, readout = circuit.separable(), _every_qubit(circuit.n_qubits, readout)
+            circuit, readout = circuit.separable(), every_qubit(circuit.n_qubits, readout)
         self.core = _core(circuit, readout, control, backend)
         width = circuit.n_inputs if control == "removed" else len(readout)
         self.decoder = nn.Linear(width, n_classes)
@@ -85,7 +85,7 @@ def _core(circuit: Circuit, readout: Readout, control: str | None, backend: Back
     raise ValueError(f"got control={control!r}, expected one of {', '.join(CONTROLS)} or None")
 
 
-def _every_qubit(n_qubits: int, readout: Readout) -> Readout:
+def every_qubit(n_qubits: int, readout: Readout) -> Readout:
     """Return a readout that leaves no qubit out: the given one, with Z on each qubit that it does not read."""
     if isinstance(readout, Probabilities):
         return readout if len(readout.qubits) == n_qubits else z_each(n_qubits)

@@ -291,8 +291,10 @@ def _one_seed(comparison: Comparison, model: str, found: tuple[Contrast, ...]) -
 def _clauses(found: tuple[Contrast, ...]) -> list[str]:
     subjects = {"separable": "Entanglement", "frozen": "Training the quantum weights"}
     clauses = [f"{subjects[c.row[1]]} {_effect(c)}." for c in found if c.row[1] in subjects]
-    baselines = [f"Against {label(*c.row)}: {_difference(c)}." for c in found if c.row[1] == "baseline"]
-    return clauses + baselines
+    others = {"baseline": "{0}", "surrogate": "its classical surrogate"}
+    return clauses + [
+        f"Against {others[c.row[1]].format(label(*c.row))}: {_difference(c)}." for c in found if c.row[1] in others
+    ]
 
 
 def _effect(contrast: Contrast) -> str:

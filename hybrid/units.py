@@ -69,7 +69,7 @@ def train(unit: Unit, build: Build, dataset: Dataset, folder: Path, checkpoint: 
     CheckpointError
         If the checkpoint is damaged.
     """
-    parts = _scaled(split(dataset, unit.seed, unit.test_size, unit.n_train))
+    parts = scaled(split(dataset, unit.seed, unit.test_size, unit.n_train))
     make = partial(model, unit, build, dataset.n_features, dataset.n_classes)
     tell = progress.teller(folder, unit.key)
     tell(0, unit.epochs)
@@ -166,7 +166,7 @@ def _fit_sklearn(make: Callable[[], Any], parts: Split) -> dict[str, Any]:
     }
 
 
-def _scaled(parts: Split) -> Split:
+def scaled(parts: Split) -> Split:
     """Scale to mean 0 and variance 1 as the train part alone says; a constant feature becomes 0, unscaled."""
     scaler = StandardScaler().fit(parts.X)
     X, X_test = scaler.transform(parts.X), scaler.transform(parts.X_test)

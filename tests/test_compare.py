@@ -154,7 +154,7 @@ def test_scaling_sees_the_train_part_alone_and_bears_constant_features():
     X[:, 1] = 7
     far = X + 100
     dataset = Dataset("t", X, np.arange(40) % 2, far, np.arange(40) % 2, ("0", "1"), None)
-    scaled = units._scaled(split(dataset, 0))
+    scaled = units.scaled(split(dataset, 0))
     expected = (X - X.mean(0)) / np.where(X.std(0) > 0, X.std(0), 1)
     np.testing.assert_allclose(scaled.X, expected, atol=1e-5)
     np.testing.assert_allclose(scaled.X_test, (far - X.mean(0)) / np.where(X.std(0) > 0, X.std(0), 1), rtol=1e-4)

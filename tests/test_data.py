@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import sklearn.datasets
 
-from hybrid.data import SKLEARN, Dataset, load, split
+from hybrid.data import SKLEARN, Dataset, from_arrays, load, split
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -512,3 +512,17 @@ def test_features_beyond_float32(tmp_path):
     np.savez(tmp_path / "big.npz", train_images=np.array([[1e300], [1.0]]), train_labels=np.array([0, 1]))
     with pytest.raises(ValueError, match="beyond the range of float32: divide them by a constant first"):
         load(tmp_path / "big.npz")
+
+
+def test_arrays_as_a_data_set():
+    X = np.arange(24.0).reshape(4, 2, 3)
+    found = from_arrays(X, ["b", "a", "b", "a"], X[:1] + 1, ["a"], name="mine")
+    assert (found.name, found.class_names, found.image_shape) == ("mine", ("a", "b"), (2, 3))
+    assert found.X.dtype == np.float32 and np.array_equal(found.X, X.reshape(4, 6))
+    assert found.y.tolist() == [1, 0, 1, 0] and found.y_test.tolist() == [0]
+    assert from_arrays(X.tolist(), [0, 1, 0, 1]).X_test is None
+
+
+def test_arrays_of_one_class():
+    with pytest.raises(ValueError, match="mine has one class only, 3: a classifier needs samples of two or more"):
+        from_arrays(np.ones((4, 2)), [3, 3, 3, 3], name="mine")

@@ -17,14 +17,16 @@ QML = Path(sys.executable).with_name("qml")
 
 def test_python_blocks_run(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     pytest.importorskip("qiskit_ibm_runtime")
     pytest.importorskip("pennylane")
     pytest.importorskip("qiskit_aer")
     names = {}
     for block in PYTHON:
         exec(compile(block, "README.md", "exec"), names)
-    assert len(PYTHON) == 6
-    assert "grad_fn" in capsys.readouterr().out
+    assert len(PYTHON) == 7
+    out = capsys.readouterr().out
+    assert "grad_fn" in out and "the model, surrogate" in out
     assert names["quantum"].weights.grad.abs().sum() > 0
 
 

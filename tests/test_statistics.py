@@ -373,3 +373,12 @@ def test_points(value, text):
 )
 def test_p_value(p, text):
     assert statistics.p_value(p) == text
+
+
+def test_a_surrogate_is_tested_but_not_required():
+    hybrid = np.array([0.9, 0.91, 0.89, 0.9])
+    rows = {("m", "hybrid"): hybrid}
+    rows |= {("m", name): hybrid - 0.2 + 0.002 * np.array([0, 1, -1, 0]) for name in ("removed", "linear")}
+    found = verdict(comparison(rows | {("m", "surrogate"): hybrid + 0.05 + 0.001 * np.array([1, 0, -1, 0])}), "m")
+    assert found.outcome == "helps"
+    assert "Against its classical surrogate: −5.0 points [" in found.sentence

@@ -1,0 +1,253 @@
+r"""Classical surrogates of trained quantum layers: features that no circuit computes, with a readout fitted by ridge.
+
+Where all angles are affine in the features x, an expectation value is a Fourier series
+
+    f(x) = sum_ω a_ω cos(ω·x) + b_ω sin(ω·x),     ω = sum_g k_g γ_g s_g
+
+with s_g the slope of the angle of gate g and γ_g a frequency of the gate (Schuld, Sweke and Meyer, arXiv:2008.08605;
+as a surrogate of trained models Schreiber, Eisert and Meyer, arXiv:2206.11740). It is truncated to the frequencies of
+the fewest gates. Elsewhere the ω are random, those of a Gaussian kernel (Rahimi and Recht, NIPS 2007).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from circuits.angles import Angle
+from hybrid import controls
+from qml import QuantumLayer
+
+N_FREQUENCIES = 256
+N_SAMPLES = 2000
+ALPHAS = np.logspace(-6, 2, 9)
+
+Steps = list[tuple[np.ndarray, int]]
+
+
+class Waves(nn.Module):
+    """Cosines and sines of fixed frequencies, read out linearly; computed in double precision.
+
+    Parameters
+    ----------
+    frequencies : ndarray, shape (n_frequencies, n_inputs)
+        In radians per unit of the feature.
+    x, y : ndarray, shapes (n, n_inputs), (n, n_outputs)
+        What to fit, by ridge regression whose penalty leave-one-out errors choose.
+    """
+
+    def __init__(self, frequencies: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
+        from sklearn.linear_model import RidgeCV
+
+        super().__init__()
+        self.register_buffer("frequencies", torch.as_tensor(frequencies, dtype=torch.float64))
+        fitted = RidgeCV(ALPHAS).fit(self.features(torch.as_tensor(x)).numpy(), y)
+        self.register_buffer("readout", torch.as_tensor(np.atleast_2d(fitted.coef_)))
+        self.register_buffer("constant", torch.as_tensor(np.atleast_1d(fitted.intercept_)))
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of fitted coefficients."""
+        return self.get_buffer("readout").numel() + self.get_buffer("constant").numel()
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return cosines and sines, (*, 2 n_frequencies)."""
+        phases = x.double() @ self.get_buffer("frequencies").mT
+        return torch.cat([phases.cos(), phases.sin()], -1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the surrogate of the readout of every sample."""
+        return nn.functional.linear(self.features(x), self.get_buffer("readout"), self.get_buffer("constant")).to(x)
+
+
+def surrogate(model: nn.Module, X: np.ndarray, X_test: np.ndarray) -> tuple[nn.Module, dict[str, Any]]:
+    """Return a copy of a trained model with a surrogate in the place of every quantum layer.
+
+    Parameters
+    ----------
+    model
+        The trained model; it stays as it is.
+    X, X_test
+        Samples as the model takes them: those to fit the surrogates on (at most 2,000, and as many calls of a layer),
+        and those to say how well they reproduce the layers on.
+
+    Returns
+    -------
+    Module
+        The copy, in eval mode.
+    dict
+        ``kinds``, ``n_features`` and ``r2`` (of all outputs together, on the test samples; 1 is perfect) of every
+        layer, and ``n_parameters``, the number of fitted coefficients.
+    """
+    from sklearn.metrics import r2_score
+
+    copied = copy.deepcopy(model).eval()
+    kept = np.random.default_rng(0).permutation(len(X))[:N_SAMPLES]
+    seen, tested = calls(copied, X[kept]), calls(copied, X_test)
+    fitted = {layer: _fit(layer, *pairs) for layer, pairs in seen.items()}
+    report: dict[str, Any] = {"kinds": [], "n_features": [], "r2": [], "n_parameters": 0}
+    for layer, body in fitted.items():
+        waves = [part for part in body.modules() if isinstance(part, Waves)]
+        x, y = tested[layer]
+        report["kinds"].append("Fourier" if steps(layer) is not None else "random Fourier")
+        report["n_features"].append(2 * len(waves[0].get_buffer("frequencies")))
+        report["r2"].append(float(r2_score(*map(_flat, (y, _run(body, x))), multioutput="variance_weighted")))
+        report["n_parameters"] += sum(part.n_parameters for part in waves)
+    return controls.replaced(copied, lambda layer: _in_place(layer, fitted)), report
+
+
+def predict(model: nn.Module, X: np.ndarray) -> np.ndarray:
+    """Return the class of every sample, int64 ``(n,)``."""
+    return _run(model, X).argmax(-1)
+
+
+def steps(layer: QuantumLayer, weights: np.ndarray | None = None) -> Steps | None:
+    """Return the slopes times frequencies of a layer's gates, and how often each comes.
+
+    None if an angle is not affine in the features, or none depends on them.
+
+    Parameters
+    ----------
+    layer
+        The quantum layer.
+    weights
+        Those of one circuit, ``(n_weights,)``; of the first one if not given.
+    """
+    w = _numbers(layer.weights if layer.weights.ndim == 1 else layer.weights[0]) if weights is None else weights
+    found: Counter[tuple[float, ...]] = Counter()
+    for op in layer.circuit.ops:
+        for angle in op.angles:
+            slope = _slope(angle, w, layer.in_features)
+            if slope is None or (op.gate.kind != "rotation" and slope.any()):
+                return None
+            found.update(_positive(slope * frequency) for frequency in _gaps(op.gate) if slope.any())
+    return [(np.array(step), count) for step, count in found.items()] or None
+
+
+def spectrum(steps: Steps, n: int = N_FREQUENCIES) -> np.ndarray:
+    """Return at most `n` frequencies, those of the fewest gates first, without 0 and without -ω for any ω.
+
+    Where the frequencies of as many gates do not all fit any more, some of them are drawn at random.
+    """
+    generator, found = np.random.default_rng(0), dict[tuple[float, ...], None]()
+    level, slopes = {(0,) * len(steps)}, np.array([slope for slope, _ in steps])
+    while level and len(found) < n:
+        level = {k for old in level for k in _neighbours(old, steps)}
+        new = sorted({_positive(np.array(ks) @ slopes) for ks in level})
+        new = [frequency for frequency in new if any(frequency) and frequency not in found]
+        found |= dict.fromkeys(new[i] for i in generator.permutation(len(new))[: n - len(found)])
+        level = set(sorted(level)[:: max(1, len(level) // (4 * n))])
+    return np.array(list(found))
+
+
+def _numbers(weights: Tensor) -> np.ndarray:
+    return weights.detach().double().cpu().numpy()
+
+
+def _in_place(layer: QuantumLayer, fitted: dict[QuantumLayer, nn.Module]) -> nn.Module:
+    return controls.StandIn(layer, fitted[layer]) if layer in fitted else layer  # one that the model never calls stays
+
+
+def _gaps(gate: Any) -> tuple[float, ...]:
+    return gate.frequencies if gate.kind == "rotation" else ()
+
+
+def _slope(angle: Angle, w: np.ndarray, n_inputs: int) -> np.ndarray | None:
+    """Return the gradient of an angle with respect to the features, None where it depends on them."""
+    slope = np.zeros(n_inputs)
+    for monomial, coefficient in angle.terms:
+        features = [argument for name, argument in monomial if name == "x"]
+        others = Angle(((tuple(factor for factor in monomial if factor[0] != "x"), coefficient),))
+        if len(features) > 1 or any(name == "x" for name, _ in others.slots):
+            return None
+        if features:
+            slope[features[0]] += others.evaluate(None, w)
+    return slope
+
+
+def _positive(step: np.ndarray) -> tuple[float, ...]:
+    """Return the one of ω and -ω whose first number that is not 0 is positive, rounded so that equal ones are equal."""
+    rounded = np.round(step, 9) + 0.0
+    leading = rounded[rounded != 0][:1]
+    return tuple((rounded * (np.sign(leading[0]) if len(leading) else 1) + 0.0).tolist())
+
+
+def _neighbours(ks: tuple[int, ...], steps: Steps) -> list[tuple[int, ...]]:
+    """Count one gate more, away from 0."""
+    return [
+        (*ks[:i], k + sign, *ks[i + 1 :])
+        for i, (k, (_, count)) in enumerate(zip(ks, steps, strict=True))
+        for sign in (1, -1)
+        if abs(k + sign) <= count and k * sign >= 0
+    ]
+
+
+def _fit(layer: QuantumLayer, x: np.ndarray, y: np.ndarray) -> nn.Module:
+    if layer.weights.ndim == 1:
+        return _waves(layer, layer.weights, _flat(x), _flat(y))
+    return controls.each_circuit(
+        layer, lambda k: _waves(layer, layer.weights[k], _flat(x[..., k, :]), _flat(y[..., k, :]))
+    )
+
+
+def _waves(layer: QuantumLayer, weights: Tensor, x: np.ndarray, y: np.ndarray) -> Waves:
+    kept = np.random.default_rng(0).permutation(len(x))[:N_SAMPLES]
+    found = steps(layer, _numbers(weights))
+    return Waves(_random(x) if found is None else spectrum(found), x[kept], y[kept])
+
+
+def _random(x: np.ndarray) -> np.ndarray:
+    """Draw the frequencies of a Gaussian kernel of scikit-learn's usual width."""
+    gamma = 1 / (x.shape[1] * (x.var() or 1))
+    return np.sqrt(2 * gamma) * np.random.default_rng(0).standard_normal((N_FREQUENCIES, x.shape[1]))
+
+
+def calls(model: nn.Module, X: np.ndarray) -> dict[QuantumLayer, tuple[np.ndarray, np.ndarray]]:
+    """Run a model and return what went into its quantum layers and came out of them, all calls together.
+
+    Parameters
+    ----------
+    model, X
+        The model, and samples as it takes them.
+
+    Returns
+    -------
+    dict
+        Inputs and outputs, samples first, of every layer that was called.
+    """
+    found: dict[QuantumLayer, list[tuple[Tensor, Tensor]]] = {layer: [] for layer in controls.layers(model)}
+    hooks = [layer.register_forward_hook(_keeping(kept), with_kwargs=True) for layer, kept in found.items()]
+    try:
+        _run(model, X)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {layer: _stacked(layer, pairs) for layer, pairs in found.items() if pairs}
+
+
+def _keeping(kept: list[tuple[Tensor, Tensor]]) -> Callable[..., None]:
+    def keep(_: nn.Module, arguments: tuple[Tensor, ...], named: dict[str, Tensor], y: Tensor) -> None:
+        kept.append(((*arguments, *named.values())[0].detach(), y.detach()))
+
+    return keep
+
+
+def _stacked(layer: QuantumLayer, pairs: list[tuple[Tensor, Tensor]]) -> tuple[np.ndarray, np.ndarray]:
+    inner = layer.weights.ndim  # of the dimensions of a call, those that do not number samples
+    x, y = (torch.cat([t.flatten(0, -inner - 1) for t in ts]).double().cpu().numpy() for ts in zip(*pairs, strict=True))
+    return x, y
+
+
+def _flat(x: np.ndarray) -> np.ndarray:
+    return x.reshape(-1, x.shape[-1])
+
+
+@torch.no_grad()
+def _run(model: nn.Module, X: np.ndarray) -> np.ndarray:
+    return torch.cat([model(part) for part in torch.as_tensor(X).split(256)]).cpu().numpy()
