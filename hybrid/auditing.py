@@ -20,6 +20,7 @@ import joblib
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parameter import UninitializedParameter
 
 from backends import Statevector
 from hybrid import checks, controls, progress, records, report, running, statistics, surrogate, training, units
@@ -257,14 +258,18 @@ def _check_rows(sources: dict[str, Any], dataset: Dataset) -> str:
         _check_row(variant, built, dataset)
         if variant == "hybrid" and not surrogate.calls(built, dataset.X[:2]):
             raise ValueError(
-                "got a model that never calls a qml.QuantumLayer, expected one that calls it as a module: recurrent "
-                "cells, for one, run their circuits together, which leaves no place for a control"
+                "got a model that never calls its qml.QuantumLayer, expected one that does: layer(x) in its forward"
             )
     return ", ".join(sorted(names))
 
 
 def _check_row(variant: str, model: nn.Module, dataset: Dataset) -> None:
     row = "the model" if variant == "hybrid" else f"its control {variant!r}"
+    if any(isinstance(parameter, UninitializedParameter) for parameter in model.parameters()):
+        raise ValueError(
+            "got a model with lazy layers, whose weights are not there yet, expected sizes: write Linear(n, m), "
+            "or call the model once where it is built"
+        )
     for layer in controls.layers(model):
         layer.to_backend(Statevector())
     try:
@@ -274,7 +279,7 @@ def _check_row(variant: str, model: nn.Module, dataset: Dataset) -> None:
         raise ValueError(
             f"got an error from {row} on two samples of {dataset.n_features} features ({_line(error)}), expected "
             f"logits of shape (2, {dataset.n_classes}): give samples of the shape that the model takes, and a model "
-            "that calls its quantum layers as modules"
+            "that calls its quantum layers as modules and reads nothing else of them, unlike recurrent cells"
         ) from error
     if found != (2, dataset.n_classes):
         raise ValueError(

@@ -15,7 +15,7 @@ from hybrid.auditing import NAME, audit
 from hybrid.data import Dataset, from_arrays, load
 from hybrid.dressed import CONTROLS
 from hybrid.models import reuploading
-from qml import QuantumLayer
+from qml import QRNN, QuantumLayer
 
 x, w = inputs(2), weights(3, 2, 2)
 LAYERS = [
@@ -245,7 +245,28 @@ def test_a_model_whose_layers_are_not_called_as_modules():
             return X
 
     refused(ValueError, "got an error from its control 'removed' .*AttributeError.* calls its quantum layers", Reading)
-    refused(ValueError, "got a model that never calls a qml.QuantumLayer, expected one that calls it", Silent)
+    refused(
+        ValueError, r"got a model that never calls its qml.QuantumLayer, expected one that does: layer\(x\)", Silent
+    )
+
+
+def test_recurrent_cells():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn, self.out = QRNN(1, 2), nn.Linear(2, 2)
+
+        def forward(self, X):
+            return self.out(self.rnn(X.mT[..., None])[0][-1])
+
+    refused(ValueError, "got an error from its control 'removed' .* unlike recurrent cells", Net)
+
+
+def test_lazy_layers():
+    def lazy():
+        return nn.Sequential(QuantumLayer(CIRCUIT), nn.LazyLinear(2))
+
+    refused(ValueError, "got a model with lazy layers, .* expected sizes: write Linear", lazy)
 
 
 @pytest.mark.parametrize("rates", [(), 0.1, "0.1"], ids=str)
