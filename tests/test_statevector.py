@@ -97,8 +97,11 @@ def test_every_template(name):
     pytest.importorskip("pennylane")
     pytest.importorskip("qiskit")
     template = getattr(templates, name)
-    layers = {"n_layers": 2} if "n_layers" in inspect.signature(template).parameters else {}
-    check_state(template(4, **layers), seed=0)
+    parameters = inspect.signature(template).parameters
+    sizes = {"n_layers": 2} if "n_layers" in parameters else {}
+    if "n_features" in parameters and parameters["n_features"].default is inspect.Parameter.empty:
+        sizes["n_features"] = 16
+    check_state(template(4, **sizes), seed=0)
 
 
 @pytest.mark.parametrize("reference", [dense.state, pennylane_state, qiskit_state])
