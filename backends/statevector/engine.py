@@ -301,7 +301,8 @@ def make_plan(circuit: Circuit, observables: Readout, shared_weights: bool, torc
     """Return the plan of a circuit and its readout, for one dtype; ``shared_weights`` where all rows have the same."""
     dtype = torch.empty(0, dtype=torch_dtype, device="cpu").numpy().dtype
     program = fuse(circuit, observables)
-    slots, numbers = _slots(circuit, program, shared_weights, dtype)
+    start, prepare = _starts(circuit, dtype)
+    slots, numbers = _slots(circuit, program, shared_weights, dtype, prepare is not None)
     n_lanes = 64 // dtype.itemsize
     segments = _segments(program, n_lanes)
     return Plan(
@@ -313,7 +314,8 @@ def make_plan(circuit: Circuit, observables: Readout, shared_weights: bool, torc
         _tables(whole(program)) if program.n_qubits < MANY_QUBITS or not segments else None,
         tuple(map(_tables, segments)),
         program.n_start > 0 or any(s.zeros for s in segments) or bool(segments and _is_partial(program, segments[-1])),
-        *_starts(circuit, dtype),
+        start,
+        prepare,
         partial(readouts, circuit, observables, "adjoint"),
         len(observables),
     )
@@ -360,10 +362,14 @@ def _prepare(circuit: Circuit) -> Callable[[Tensor, Tensor], tuple[Tensor, Tenso
     return prepare
 
 
-def _slots(circuit: Circuit, program: FusedProgram, shared_weights: bool, dtype: np.dtype) -> tuple[Slots, list[int]]:
-    """Return the slots, those that differ between rows first, and the new number of every slot."""
-    position, (_, prepare) = angle_map(circuit).position, _starts(circuit, dtype)
-    first = int(prepare is not None)  # a column of ones
+def _slots(
+    circuit: Circuit, program: FusedProgram, shared_weights: bool, dtype: np.dtype, ones: bool
+) -> tuple[Slots, list[int]]:
+    """Return the slots, those that differ between rows first, and the new number of every slot.
+
+    ``ones`` says that the features begin with a column of ones.
+    """
+    position, first = angle_map(circuit).position, int(ones)
     varies = [any(f[0] != "w" or not shared_weights for m, _ in slot.terms for f in m) for slot in program.slots]
     order = sorted(range(len(varies)), key=lambda k: not varies[k])
     terms = [(m or (), c) for k in order for m, c in program.slots[k].terms or (((), 0.0),)]

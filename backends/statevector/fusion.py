@@ -92,7 +92,7 @@ class Fused:
     def word(self, letter: str) -> Mask:
         """The Pauli word of a letter of its turns."""
         flip, select = self.masks[0]
-        return {"X": (flip, 0), "Y": (flip, select), "Z": (0, select)}[letter] if self.proper else (flip, select)
+        return (flip * (letter != "Z"), select * (letter != "X")) if self.proper else (flip, select)
 
     def takes(self, letter: str, word: Mask) -> bool:
         """Whether a rotation of that letter and word can become one more turn of this operation."""

@@ -8,12 +8,11 @@ and adds up Im <lambda|P|psi> for the letters P that the rotation has, which is 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from backends.statevector.lanes import exchange, load, odd, store, zeros
+from backends.statevector.lanes import compiled, exchange, load, odd, store, zeros
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def even_member(j, flip, select):
     """Return the member of the j-th pair whose select parity is even (of either, where select & flip is even)."""
     low = (flip & -flip) - 1
@@ -21,20 +20,20 @@ def even_member(j, flip, select):
     return i ^ flip if odd(i & select) and odd(flip & select) else i
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def rotation(coefficients, o):
     """Return a, b, c, d."""
     return load(coefficients, o), load(coefficients, o + 1), load(coefficients, o + 2), load(coefficients, o + 3)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def undone(u):
     """Return U†."""
     a, b, c, d = u
     return a, -b, -c, -d
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def apply_general(u, psi):
     """psi_0 <- (a - id) psi_0 - (c + ib) psi_1;  psi_1 <- (c - ib) psi_0 + (a + id) psi_1."""
     a, b, c, d = u
@@ -47,7 +46,7 @@ def apply_general(u, psi):
     )
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def apply_real(u, psi):
     """psi_0 <- a psi_0 - c psi_1;  psi_1 <- c psi_0 + a psi_1."""
     a, _, c, _ = u
@@ -55,7 +54,7 @@ def apply_real(u, psi):
     return a * r0 - c * r1, a * i0 - c * i1, a * r1 + c * r0, a * i1 + c * i0
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def slopes_of_general(v, psi, lam):
     """Add the slopes of X, Y and Z."""
     vx, vy, vz = v
@@ -68,7 +67,7 @@ def slopes_of_general(v, psi, lam):
     )
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def slopes_of_real(v, psi, lam):
     """Add the slope of Y."""
     vx, vy, vz = v
@@ -77,13 +76,13 @@ def slopes_of_real(v, psi, lam):
     return vx, vy + (p1 * r0 + q1 * i0 - p0 * r1 - q0 * i1), vz
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def load_pair(re, im, i, k):
     """Return psi_0 and psi_1 from i and k: real part, imaginary part, of the one, then of the other."""
     return load(re, i), load(im, i), load(re, k), load(im, k)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def store_pair(re, im, i, k, psi):
     """Write psi_0 and psi_1 to i and k."""
     store(re, i, psi[0])
@@ -92,7 +91,7 @@ def store_pair(re, im, i, k, psi):
     store(im, k, psi[3])
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def store_slopes(slopes, o, v):
     """Write the slopes of X, Y and Z."""
     for k in range(3):
@@ -102,7 +101,7 @@ def store_slopes(slopes, o, v):
 def _single(apply):
     """Make the kernel of a rotation."""
 
-    @njit(nogil=True, error_model="numpy")
+    @compiled
     def kernel(re, im, size, flip, select, coefficients, o):
         u = rotation(coefficients, o)
         for j in range(size // 2):
@@ -116,7 +115,7 @@ def _single(apply):
 def _single_back(apply, add):
     """Make the kernel that undoes a rotation on psi and lambda, and takes its slopes."""
 
-    @njit(nogil=True, error_model="numpy")
+    @compiled
     def kernel(re, im, lr, li, size, flip, select, coefficients, o, slopes, s):
         u = undone(rotation(coefficients, o))
         v = zeros(re), zeros(re), zeros(re)
@@ -137,7 +136,7 @@ general_back = _single_back(apply_general, slopes_of_general)
 real_y_back = _single_back(apply_real, slopes_of_real)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def pivot_pair(f, g):
     """Return two bits in which two flips are independent, the lower one first."""
     p = f & -f
@@ -146,7 +145,7 @@ def pivot_pair(f, g):
     return (p, q) if p < q else (q, p)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def even_corner(j, p, q, f, s, g, t):
     """Return the member of the j-th group of four whose select parities are both even."""
     j = ((j & -p) << 1) | (j & (p - 1))
@@ -158,7 +157,7 @@ def even_corner(j, p, q, f, s, g, t):
 def _pair(apply):
     """Make the kernel of two rotations on two qubits: each group of four amplitudes is loaded and stored once."""
 
-    @njit(nogil=True, error_model="numpy")
+    @compiled
     def kernel(re, im, size, masks, one, other, coefficients, o, z):
         u, w = rotation(coefficients, 4 * o), rotation(coefficients, 4 * z)
         f, s, g, t = masks[one, 0], masks[one, 1], masks[other, 0], masks[other, 1]
@@ -176,7 +175,7 @@ def _pair(apply):
 def _pair_back(apply, add):
     """Make the kernel that undoes two rotations on psi and lambda, and takes their slopes."""
 
-    @njit(nogil=True, error_model="numpy")
+    @compiled
     def kernel(re, im, lr, li, size, masks, one, other, coefficients, slopes, o, z):
         u, w = undone(rotation(coefficients, 4 * o)), undone(rotation(coefficients, 4 * z))
         f, s, g, t = masks[one, 0], masks[one, 1], masks[other, 0], masks[other, 1]
@@ -207,7 +206,7 @@ both_general_back = _pair_back(apply_general, slopes_of_general)
 both_real_back = _pair_back(apply_real, slopes_of_real)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def flip_x(re, im, size, flip, sign, coefficients, o):
     """psi_i <- a psi_i - i s b psi_(i^flip), s = -1 where ``sign`` selects i: exp(-i tau P) of an X-like word."""
     a, b = load(coefficients, o), load(coefficients, o + 1)
@@ -222,7 +221,7 @@ def flip_x(re, im, size, flip, sign, coefficients, o):
         store(im, k, a * i1 - s * r0)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def flip_x_back(re, im, lr, li, size, flip, sign, coefficients, o, slopes, v):
     """Undo :func:`flip_x` on psi and lambda; slope of X."""
     a, b = load(coefficients, o), load(coefficients, o + 1)
@@ -249,7 +248,7 @@ def flip_x_back(re, im, lr, li, size, flip, sign, coefficients, o, slopes, v):
     store(slopes, v + 2, zeros(re))
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def phase_z(re, im, size, select, coefficients, o):
     """psi_i <- (a - i s d) psi_i, s = -1 where ``select`` selects i."""
     a, d = load(coefficients, o), load(coefficients, o + 3)
@@ -260,7 +259,7 @@ def phase_z(re, im, size, select, coefficients, o):
         store(im, i, a * m - s * r)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def phase_z_back(re, im, lr, li, size, select, coefficients, o, slopes, v):
     """Undo :func:`phase_z` on psi and lambda; slope of Z."""
     a, d = load(coefficients, o), load(coefficients, o + 3)
@@ -280,7 +279,7 @@ def phase_z_back(re, im, lr, li, size, select, coefficients, o, slopes, v):
     store(slopes, v + 2, vz)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def minus(re, im, size, masks, first, count, signs):
     """psi_i <- s psi_i, s the row of ``signs`` whose number is made of the select parities of i."""
     for i in range(size):
@@ -292,7 +291,7 @@ def minus(re, im, size, masks, first, count, signs):
         store(im, i, s * load(im, i))
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def lane_signs(signs, masks, first, count, outer, n_lanes):
     """Fill ``signs``: -1 for the rows and lanes where every mask selects."""
     for row in range(1 << count):
@@ -304,7 +303,7 @@ def lane_signs(signs, masks, first, count, outer, n_lanes):
             signs[row * n_lanes + lane] = -1 if all_odd else 1
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def controlled(re, im, size, masks, first, count, parts):
     """psi_0 <- p psi_0 + q psi_1;  psi_1 <- q psi_0 + r psi_1, with p, q, r by the parities of the controls."""
     flip, select = masks[first, 0], masks[first, 1]
@@ -322,7 +321,7 @@ def controlled(re, im, size, masks, first, count, parts):
         store(im, k, q * i0 + r * i1)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def control_parts(parts, masks, first, count, outer, hadamard, n_lanes):
     """Fill p, q, r: of X or H where all controls select, else of the identity."""
     part = 0.5**0.5 if hadamard else 0.0
@@ -339,7 +338,7 @@ def control_parts(parts, masks, first, count, outer, hadamard, n_lanes):
             parts[at + 2 * n_lanes] = (part if turned else -part) if all_odd else 1
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def dense(re, im, size, masks, first, count, matrix, block):
     """Multiply the 2**count amplitudes of every group by a matrix, (dim, dim, 2, lanes) flat; ``block`` is scratch."""
     if count == 2:
@@ -347,14 +346,14 @@ def dense(re, im, size, masks, first, count, matrix, block):
         dense_fours(re, im, size >> 2, f, s, g, t, matrix)
         return
     pivots = pivot_bits(masks, first, count)
-    offsets = np.array([member(0, x, masks, first, count) for x in range(1 << count)])
+    offsets = group_offsets(masks, first, count)
     if count == 3:
         dense_eights(re, im, size >> 3, masks, first, pivots, offsets, matrix)
     else:
         dense_groups(re, im, size >> count, 1 << count, masks, first, pivots, offsets, matrix, block)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def dense_fours(re, im, n_groups, f, s, g, t, matrix):
     """Multiply every group of four amplitudes of two qubits, which stay in registers."""
     p, q = pivot_pair(f, g)
@@ -368,7 +367,7 @@ def dense_fours(re, im, n_groups, f, s, g, t, matrix):
         store_pair(re, im, m, n, (a, b, c, d))
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def dense_eights(re, im, n_groups, masks, first, pivots, offsets, matrix):
     """Multiply every group of eight amplitudes, which stay in registers."""
     for j in range(n_groups):
@@ -381,14 +380,14 @@ def dense_eights(re, im, n_groups, masks, first, pivots, offsets, matrix):
             store(im, base ^ offsets[y], i0 + i1)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def load_four(re, im, base, offsets, x):
     """Return the amplitudes x to x + 3 of a group: real part, imaginary part, of one after the other."""
     i, j, k, m = base ^ offsets[x], base ^ offsets[x + 1], base ^ offsets[x + 2], base ^ offsets[x + 3]
     return load(re, i), load(im, i), load(re, j), load(im, j), load(re, k), load(im, k), load(re, m), load(im, m)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def times_four(matrix, at, psi):
     """Return the sum of four entries of a row of the matrix, which begin at ``at``, times four amplitudes."""
     r0, i0, r1, i1, r2, i2, r3, i3 = psi
@@ -400,7 +399,7 @@ def times_four(matrix, at, psi):
     )
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def dense_groups(re, im, n_groups, dim, masks, first, pivots, offsets, matrix, block):
     """Multiply every group of amplitudes, two rows of the matrix at a time."""
     for j in range(n_groups):
@@ -425,7 +424,7 @@ def dense_groups(re, im, n_groups, dim, masks, first, pivots, offsets, matrix, b
             store(im, base ^ offsets[y + 1], i1)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def group(j, pivots, masks, first):
     """Return the amplitude of the j-th group that no mask selects."""
     for pivot in pivots:
@@ -438,33 +437,38 @@ def group(j, pivots, masks, first):
     return base
 
 
-@njit(nogil=True, error_model="numpy")
-def member(base, x, masks, first, count):
-    """Return the index of the x-th amplitude of a group; the first mask is the leading bit of x."""
+@compiled
+def group_offsets(masks, first, count):
+    """Return where the amplitudes of a group are, from its first one; the first mask is the leading bit."""
+    offsets = np.empty(1 << count, np.int64)
+    offsets[0] = 0
     for m in range(count):
-        if x >> (count - 1 - m) & 1:
-            base ^= masks[first + m, 0]
-    return base
+        for x in range(1 << m):
+            offsets[x | 1 << m] = offsets[x] ^ masks[first + count - 1 - m, 0]
+    return offsets
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def pivot_bits(masks, first, count):
     """Return, rising, one bit for every flip such that the flips, restricted to these bits, are independent."""
-    rows = masks[first : first + count, 0].copy()
-    pivots = rows * 0
+    rows, pivots = np.empty(count, np.int64), np.empty(count, np.int64)
     for m in range(count):
-        bit = 0
+        rows[m] = masks[first + m, 0]
+    for m in range(count):
+        bit, at = 0, m
         while not rows[m] >> bit & 1:
             bit += 1
-        pivots[m] = bit
         for other in range(m + 1, count):
             if rows[other] >> bit & 1:
                 rows[other] ^= rows[m]
-    pivots.sort()
+        while at and pivots[at - 1] > bit:
+            pivots[at] = pivots[at - 1]
+            at -= 1
+        pivots[at] = bit
     return pivots
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def lane_matrix(lane_entries, entries, at, adjoint, masks, first, count, outer, n_lanes):
     """Fill ``lane_entries`` with a matrix for every lane: rows and columns change places where a mask selects it."""
     dim = 1 << count
@@ -481,7 +485,7 @@ def lane_matrix(lane_entries, entries, at, adjoint, masks, first, count, outer, 
                 lane_entries[at_lane + n_lanes] = -entries[1, source] if adjoint else entries[1, source]
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def word_value(re, im, size, flip, select):
     """Return <psi|P|psi> of a Pauli word, lane by lane."""
     value = zeros(re)
@@ -501,7 +505,7 @@ def word_value(re, im, size, flip, select):
     return value + value
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def word_back(re, im, lr, li, size, flip, select, weights, o):
     """Add g P psi to lambda, P a Pauli word."""
     g = load(weights, o)
@@ -525,7 +529,7 @@ def word_back(re, im, lr, li, size, flip, select, weights, o):
         store(li, k, load(li, k) + s * i0)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def densities(re, im, size, p):
     """p_i <- |psi_i|**2."""
     for i in range(size):
@@ -533,7 +537,7 @@ def densities(re, im, size, p):
         store(p, i, r * r + m * m)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def walsh(p, size):
     """Walsh-Hadamard transform in place: p_s <- sum_i (-1)**|s & i| p_i, the expectation of every Z word at once."""
     step = 1
@@ -554,7 +558,7 @@ def walsh(p, size):
             store(p, i + step, a - b)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def diagonal_back(re, im, lr, li, size, p):
     """Add p_i psi_i to lambda_i."""
     for i in range(size):
@@ -567,7 +571,7 @@ def _swap(width):
     """Make the kernel that transposes the 2×2 blocks of ``width`` lanes in as many rows as there are lanes."""
     lower, upper = exchange(width, False), exchange(width, True)
 
-    @njit(nogil=True, error_model="numpy")
+    @compiled
     def kernel(tile, first, n_lanes):
         for j in range(n_lanes // 2):
             i = first + (((j & -width) << 1) | (j & (width - 1)))
@@ -581,7 +585,7 @@ def _swap(width):
 swap_1, swap_2, swap_4, swap_8 = _swap(1), _swap(2), _swap(4), _swap(8)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def transpose(tile, first, n_lanes):
     """Transpose the square of as many rows as there are lanes, in place: blocks of 1, 2, 4, ... lanes in turn."""
     swap_1(tile, first, n_lanes)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from backends.statevector.disk import kept
 from backends.statevector.kernels import (
@@ -40,7 +39,17 @@ from backends.statevector.kernels import (
     word_value,
 )
 from backends.statevector.kinds import CONTROLLED, DENSE, FLIP_X, GENERAL, PHASE_Z, REAL_Y, SIGN, WORD
-from backends.statevector.lanes import aligned, flush_subnormals, load, odd, restore_subnormals, room_for, store
+from backends.statevector.lanes import (
+    aligned,
+    compiled,
+    flush_subnormals,
+    load,
+    odd,
+    restore_subnormals,
+    room_for,
+    store,
+    sum_of,
+)
 from backends.statevector.turns import fuse_turns, not_finite, split_slopes
 
 
@@ -79,7 +88,7 @@ class Dense(NamedTuple):
 # --- a tile -----------------------------------------------------------------------------------------------------------
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def turn(re, im, size, masks, first, kind, coefficients, o):
     """Apply a rotation; its coefficients begin at o."""
     flip, select = masks[first, 0], masks[first, 1]
@@ -93,7 +102,7 @@ def turn(re, im, size, masks, first, kind, coefficients, o):
         phase_z(re, im, size, select, coefficients, o)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def turn_back(re, im, lr, li, size, masks, first, kind, coefficients, o, slopes, v):
     """Undo a rotation on psi and lambda; its slopes go to v."""
     flip, select = masks[first, 0], masks[first, 1]
@@ -107,7 +116,7 @@ def turn_back(re, im, lr, li, size, masks, first, kind, coefficients, o, slopes,
         phase_z_back(re, im, lr, li, size, select, coefficients, o, slopes, v)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def forward_tile(re, im, tables, outer, coefficients, values, output, matrices, n_lanes, p, scratch):
     """Run the operations of a segment on a tile; ``p`` and ``scratch`` are room to work in."""
     ops, masks, diagonal, t = tables.ops, tables.masks, output.diagonal, 0  # a field costs more than a small operation
@@ -141,7 +150,7 @@ def forward_tile(re, im, tables, outer, coefficients, values, output, matrices, 
         t += 1
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def backward_tile(re, im, lr, li, tables, outer, coefficients, slopes, weights, output, matrices, n_lanes, p, scratch):
     """Run the operations of a segment backwards on psi and lambda; gather the slopes of its rotations."""
     ops, masks, diagonal, t = tables.ops, tables.masks, output.diagonal, len(tables.ops) - 1
@@ -180,7 +189,7 @@ def backward_tile(re, im, lr, li, tables, outer, coefficients, slopes, weights, 
         t -= 1
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def changes_sign(kind, letter):
     """Whether psi_0 and psi_1, where they change places, turn the sign of a letter (0 to 2 for X, Y, Z).
 
@@ -189,7 +198,7 @@ def changes_sign(kind, letter):
     return letter == 0 if kind == FLIP_X else letter > 0
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def multiply(re, im, size, masks, first, count, outer, matrices, index, adjoint, n_lanes, scratch):
     """Apply the matrix of a dense operation, or its adjoint."""
     n_entries = 2 * n_lanes << 2 * count
@@ -201,7 +210,7 @@ def multiply(re, im, size, masks, first, count, outer, matrices, index, adjoint,
 # --- lanes are samples ------------------------------------------------------------------------------------------------
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def begin_samples(re, im, tile, n_samples, start, n_lanes):
     """Fill a tile with the start states of its samples; lanes without a sample have |0...0>."""
     re[:] = 0
@@ -215,13 +224,13 @@ def begin_samples(re, im, tile, n_samples, start, n_lanes):
             re[lane] = 1
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def outcome(i, output):
     """Return the outcome that a basis state counts for."""
     return output.low[i & (len(output.low) - 1)] ^ output.high[i // len(output.low)]
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def read_samples(re, im, local, tile, n_samples, trig, n_rows, values, output, y, p, bad):
     """Fill the readouts of the samples of a tile; NaN where an angle is not finite."""
     n_lanes = len(bad)
@@ -241,7 +250,7 @@ def read_samples(re, im, local, tile, n_samples, trig, n_rows, values, output, y
             y[row, output.columns[k, 0]] += output.coefficients[k] * value
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def begin_back(re, im, lr, li, local, tile, n_samples, output, gy, weights, p, n_lanes):
     """Fill lambda for outcomes, and the gradients of the words, from those of the readouts."""
     n_here = min(n_lanes, n_samples - tile * n_lanes)
@@ -263,12 +272,12 @@ def begin_back(re, im, lr, li, local, tile, n_samples, output, gy, weights, p, n
             weights[output.columns[k, 1] * n_lanes + lane] += g
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def end_back(lr, tile, n_samples, partial, gs, shared, n_lanes):
     """Add up what the samples of a tile share, and take the gradients of their start states out of lambda."""
     n_here = min(n_lanes, n_samples - tile * n_lanes)
     for slot in range(shared.shape[1]):
-        shared[tile, slot] = partial[slot * n_lanes : slot * n_lanes + n_here].sum()
+        shared[tile, slot] = sum_of(partial, slot * n_lanes, n_here)
     if len(gs):
         for lane in range(n_here):
             for b in range(gs.shape[1]):
@@ -278,13 +287,13 @@ def end_back(lr, tile, n_samples, partial, gs, shared, n_lanes):
 # --- lanes are amplitudes ---------------------------------------------------------------------------------------------
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def sign_of(mask, lane, outer):
     """Return -1 where a mask selects a lane of an outer tile, else 1."""
     return 1 - 2 * ((mask[2] >> lane ^ odd(mask[3] & outer)) & 1)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def spread_row(row, outer, tables, n_rotations, all_coefficients, coefficients, n_lanes):
     """Spread the coefficients of one row over the lanes, psi_0 and psi_1 changing places where a mask selects."""
     tile, at = row // n_lanes, row % n_lanes
@@ -299,7 +308,7 @@ def spread_row(row, outer, tables, n_rotations, all_coefficients, coefficients, 
                     coefficients[(4 * index + part) * n_lanes + lane] = value * sign
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def spread_words(outer, tables, output, gw, weights, n_lanes):
     """Spread the gradients of the words of one row over the lanes."""
     for t in range(len(tables.ops)):
@@ -311,7 +320,7 @@ def spread_words(outer, tables, output, gw, weights, n_lanes):
                     weights[word * n_lanes + lane] = gw[word] * sign_of(tables.masks[first + k], lane, outer)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def sum_words(outer, tables, output, values, sums, n_lanes):
     """Add up the values of the words over the lanes."""
     for t in range(len(tables.ops)):
@@ -323,7 +332,7 @@ def sum_words(outer, tables, output, values, sums, n_lanes):
                     sums[word] += values[word * n_lanes + lane] * sign_of(tables.masks[first + k], lane, outer)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def sum_slopes(outer, tables, slopes, sums, n_lanes):
     """Add up the slopes of the rotations over the lanes, (n_rotations, 3)."""
     for t in range(len(tables.ops)):
@@ -338,7 +347,7 @@ def sum_slopes(outer, tables, slopes, sums, n_lanes):
                 sums[index, part] = total
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def read_tile(source, base, tables, outer, size, tile):
     """Copy the first ``size`` amplitudes of a tile out of a state; the others are 0."""
     n_lanes, start = len(tables.lanes), tables.outer[outer]
@@ -356,7 +365,7 @@ def read_tile(source, base, tables, outer, size, tile):
                 tile[first * n_lanes + lane] = source[base + (tables.local[first] ^ start ^ tables.lanes[lane])]
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def write_tile(target, base, tables, outer, size, tile):
     """Copy the first ``size`` amplitudes of a tile into a state; what it holds is lost."""
     n_lanes, start = len(tables.lanes), tables.outer[outer]
@@ -444,8 +453,9 @@ def backward(
         row, outer = task // n_outer, task % n_outer
         base = task * length if by_samples else row * (len(sr) // n_samples)
         if by_samples:
-            re[:] = sr[base : base + length]
-            im[:] = si[base : base + length]
+            for i in range(size):
+                store(re, i, load(sr, task * size + i))
+                store(im, i, load(si, task * size + i))
             fuse_turns(task, n_rows, turns, trig, own)
             begin_back(re, im, pr, pi, tables.local, task, n_samples, output, gy, weights, p, n_lanes)
         else:

@@ -184,7 +184,7 @@ def _take(ops: list[Fused], size: int, low: list[int]) -> tuple[list[Fused], lis
             return taken, rest + ops[number:], span
         words, flips = op.words, op.flips
         together = low if roomy and any(flip & sum(low) for flip in flips) else []
-        grown = span if all(_inside(flip, span) for flip in flips) else reduced(span + flips + together)
+        grown = span if all(_inside(flip, span) for flip in flips) else reduced(flips + together, span)
         if len(grown) > size or not commute(words, late):
             rest.append(op)
             late += words
@@ -200,9 +200,9 @@ def _inside(vector: int, basis: list[int]) -> bool:
     return not vector
 
 
-def reduced(vectors: Iterable[int]) -> list[int]:
-    """Return the reduced echelon basis of the span of bit vectors."""
-    basis: list[int] = []
+def reduced(vectors: Iterable[int], basis: Sequence[int] = ()) -> list[int]:
+    """Return the reduced echelon basis of the span of bit vectors, and of such a basis."""
+    basis = list(basis)
     for vector in vectors:
         for known in basis:
             vector = min(vector, vector ^ known)
@@ -237,7 +237,7 @@ def _extend(span: list[int], vectors: Iterable[int], count: int) -> list[int]:
     for vector in vectors:
         if len(found) == count:
             break
-        grown = reduced([*basis, vector])
+        grown = reduced([vector], basis)
         if len(grown) > len(basis):
             basis = grown
             found.append(vector)

@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from backends.statevector.disk import kept
-from backends.statevector.lanes import aligned, load, spread, store, zeros
+from backends.statevector.lanes import aligned, compiled, load, spread, store, sum_of, zeros
 
 
 class Slots(NamedTuple):
@@ -44,7 +43,7 @@ class Trig(NamedTuple):
 # --- angles -----------------------------------------------------------------------------------------------------------
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def times_factor(product, x, w, first_row, f):
     """Multiply by a factor of a term, for as many rows as ``product`` has: 1, a feature or a weight."""
     if 0 < f <= x.shape[1]:
@@ -55,7 +54,7 @@ def times_factor(product, x, w, first_row, f):
             product[k] *= w[min(first_row + k, len(w) - 1), f - 1 - x.shape[1]]
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def slot_value(slot, x, w, first_row, slots, product, total):
     """Fill ``total`` with the values of a slot in consecutive rows; rows past the last are as the last."""
     total[:] = 0
@@ -63,7 +62,8 @@ def slot_value(slot, x, w, first_row, slots, product, total):
         product[:] = slots.coefficients[t]
         for f in slots.factors[t]:
             times_factor(product, x, w, first_row, f)
-        total += product
+        for k in range(len(total)):
+            total[k] += product[k]
 
 
 @kept
@@ -76,28 +76,26 @@ def slot_values(first, last, x, w, slots, n_lanes, rows, shared):
             slot_value(slot, x, w, tile * n_lanes, slots, product, rows[at : at + n_lanes])
     if first == 0 < last:
         for k in range(len(shared)):
-            slot_value(slots.n_rows + k, x, w, 0, slots, product[:1], shared[k : k + 1])
+            slot_value(slots.n_rows + k, x, w, first, slots, product[:1], shared[k : k + 1])
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def slot_slope(slot, slope, x, w, first_row, slots, product, gx, gw):
     """Add the gradient of a slot in consecutive rows to those of its features and weights."""
     for t in range(slots.starts[slot], slots.starts[slot + 1]):
         factors = slots.factors[t]
         for k in range(len(factors)):
             if factors[k] > 0:
-                product[:] = slope
-                product *= slots.coefficients[t]
+                for row in range(len(slope)):
+                    product[row] = slope[row] * slots.coefficients[t]
                 for j in range(len(factors)):
                     if j != k:
                         times_factor(product, x, w, first_row, factors[j])
                 column = factors[k] - 1
                 target = gx if column < x.shape[1] else gw
                 column -= 0 if column < x.shape[1] else x.shape[1]
-                if len(target) == 1:
-                    target[0, column] += product.sum()
-                else:
-                    target[:, column] += product
+                for row in range(len(slope)):
+                    target[min(row, len(target) - 1), column] += product[row]
 
 
 @kept
@@ -113,19 +111,19 @@ def slot_slopes(first, last, rows, shared, x, w, slots, n_lanes, gx, gw):
             slot_slope(slot, slope, x, w, row, slots, room[:n_here], gx[row : row + n_here], target)
     if first == 0 < last:
         for k in range(len(shared)):
-            slot_slope(slots.n_rows + k, shared[k : k + 1], x, w, 0, slots, room[:1], gx[:1], gw[:1])
+            slot_slope(slots.n_rows + k, shared[k : k + 1], x, w, first, slots, room[:1], gx[:1], gw[:1])
 
 
 # --- rotations --------------------------------------------------------------------------------------------------------
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def cyclic(o, letter):
     """Return the places of a letter and of the next two in cyclic order, in a block of three that begins at o."""
     return o + letter, o + (letter + 1) % 3, o + (letter + 2) % 3
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def trig_of(tile, slot, n_rows, trig):
     """Return cosine and sine of a slot, lane by lane."""
     if slot < n_rows:
@@ -133,7 +131,7 @@ def trig_of(tile, slot, n_rows, trig):
     return spread(trig.cos, slot - n_rows), spread(trig.sin, slot - n_rows)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def fuse_turns(tile, n_rows, turns, trig, coefficients):
     """Fill a, b, c, d of every rotation U = a - i (b X + c Y + d Z): the product of its turns, the first rightmost.
 
@@ -164,7 +162,7 @@ def fuse_turns(tile, n_rows, turns, trig, coefficients):
                 store(coefficients, r, cos * vr + sin * vq)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def split_slopes(tile, n_rows, turns, trig, slopes, rows, partial):
     """Give every turn its part of the slopes v_P = Im <lambda|P|psi> of a rotation: dL/dtau = 2 v of its letter.
 
@@ -190,7 +188,7 @@ def split_slopes(tile, n_rows, turns, trig, slopes, rows, partial):
                 store(slopes, r, double_cos * vr - double_sin * vq)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def not_finite(tile, n_rows, trig):
     """Return NaN in the lanes where an angle is NaN or infinite, else 0: no angle is ever ignored."""
     total = zeros(trig.cos)
@@ -221,4 +219,4 @@ def split_rows(first, last, turns, n_rows, trig, slopes, rows, shared):
         partial[:] = 0
         split_slopes(tile, n_rows, turns, trig, slopes[tile * length : (tile + 1) * length], rows, partial)
         for slot in range(shared.shape[1]):
-            shared[tile, slot] = partial[slot * n_lanes : (slot + 1) * n_lanes].sum()
+            shared[tile, slot] = sum_of(partial, slot * n_lanes, n_lanes)
