@@ -48,7 +48,7 @@ LEVELS: dict[str, dict[str, Any]] = {
     "quick": {
         "seeds": 2,
         "digits": {**_DIGITS, "epochs": 30},
-        "mnist": {**_FEWER, "n_train": 3000, "n_test": 2000},
+        "mnist": {**_FEWER, "n_train": 2000, "n_test": 2000},
     },
     "default": {"seeds": 5, "digits": _DIGITS, "mnist": {**_FEWER, "n_train": 10000}},
     "full": {"seeds": 5, "digits": _DIGITS, "mnist": _MNIST},
