@@ -25,6 +25,7 @@ from circuits.templates import (
     data_reuploading,
     fast_weight_circuit,
     few_data_qcnn,
+    hadamard_cascade,
     hardware_efficient,
     interleaved_block_encoding,
     iqp,
@@ -205,6 +206,34 @@ def test_zz_feature_map_has_qiskits_defaults():
     assert same(zz_feature_map(3), qiskit_unitary(foreign), draw(3))
 
 
+@pytest.mark.parametrize("hadamard", ["first", "all"])
+@pytest.mark.parametrize("n_qubits", [1, 2, 5])
+def test_hadamard_cascade_is_the_papers_in_pennylane(n_qubits, hadamard):
+    x = draw(n_qubits)
+
+    def foreign():
+        qp.AngleEmbedding(x, range(n_qubits), "Y")
+        for qubit in range(n_qubits if hadamard == "all" else 1):
+            qp.Hadamard(qubit)
+        for qubit in range(n_qubits - 1):
+            qp.CNOT([qubit, qubit + 1])
+
+    assert same(hadamard_cascade(n_qubits, hadamard), pennylane_unitary(foreign, n_qubits), x)
+    assert hadamard_cascade(n_qubits) == hadamard_cascade(n_qubits, "first")
+
+
+@pytest.mark.parametrize("hadamard", ["first", "all"])
+def test_hadamard_cascade_tosses_independent_coins(hadamard):
+    """Qubit q has the parity of coins 0 to q, with P(1) = (1 - sin x)/2 after a Hadamard, sin²(x/2) without."""
+    x = draw(4)
+    coins = np.where([True] + 3 * [hadamard == "all"], (1 - np.sin(x)) / 2, np.sin(x / 2) ** 2)
+    expected = np.zeros((2,) * 4)
+    for outcome in itertools.product((0, 1), repeat=4):
+        expected[tuple(np.cumsum(outcome) % 2)] = np.prod(np.where(outcome, coins, 1 - coins))
+    found = np.abs(dense.state(hadamard_cascade(4, hadamard), x)) ** 2
+    assert np.allclose(found, expected.ravel(), rtol=0, atol=1e-12)
+
+
 # Ansätze
 
 
@@ -309,6 +338,7 @@ def test_a_ring_of_two_couples_once():
         (lambda: strongly_entangling(3, 1, [3]), "got the range 3 on 3 qubits, expected no multiple of 3"),
         (lambda: data_reuploading(2, 1, 0), "got n_features=0, expected an integer of at least 1"),
         (lambda: fast_weight_circuit(2, 1, 3), "got n_features=3, expected an integer from 1 to 2"),
+        (lambda: hadamard_cascade(2, "last"), "got hadamard='last', expected one of 'first', 'all': write the"),
         (lambda: few_data_qcnn(5, 0), "got n_levels=0, expected an integer from 1 to 3"),
         (lambda: few_data_qcnn(5, 4), "got n_levels=4, expected an integer from 1 to 3"),
         (lambda: interleaved_block_encoding(2, 0), "got n_features=0, expected an integer of at least 1"),

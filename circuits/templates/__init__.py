@@ -12,6 +12,7 @@ from circuits.templates.basic_entangler import basic_entangler
 from circuits.templates.data_reuploading import data_reuploading
 from circuits.templates.fast_weight_circuit import fast_weight_circuit
 from circuits.templates.few_data_qcnn import few_data_qcnn
+from circuits.templates.hadamard_cascade import hadamard_cascade
 from circuits.templates.hardware_efficient import hardware_efficient
 from circuits.templates.interleaved_block_encoding import interleaved_block_encoding
 from circuits.templates.iqp import iqp
@@ -33,6 +34,7 @@ __all__ = [
     "data_reuploading",
     "fast_weight_circuit",
     "few_data_qcnn",
+    "hadamard_cascade",
     "hardware_efficient",
     "interleaved_block_encoding",
     "iqp",
