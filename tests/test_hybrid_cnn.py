@@ -89,7 +89,7 @@ def test_restarts_are_every_5_batches_as_published_or_every_5_epochs(monkeypatch
     np.testing.assert_allclose(rates(paper.BY_EPOCHS, monkeypatch), np.repeat(formula[:3], 3))
 
 
-def test_restarts_every_5_batches_stall_where_one_cycle_ends(monkeypatch):
+def test_restarts_every_5_batches_stall_where_one_cycle_ends():
     """The mean rate of the last of many epochs of 23 batches: that of the first epoch, or next to nothing."""
     mean = {}
     for name, terms in (("batch", hybrid_cnn.warm_restarts(0)), ("cycle", hybrid_cnn.one_cycle(50 * 23))):
@@ -253,12 +253,13 @@ def test_the_verdict_names_schedules_the_clip_and_constant_rows():
         "On digits the training loss of the plain CNN ends at 0.64 with one cycle, 0.64 as published, 0.64 with "
         "restarts by epochs."
     )
-    assert "without any attack, leaves an accuracy of 0.108 of the hybrid CNN and 0.108 of the plain CNN, rest" in clip
-    assert "PGD on pixels leaves 0.5 of the hybrid CNN and 0.5 of the plain CNN, restarts" in clip
+    assert "without any attack, leaves an accuracy of 0.108 (hybrid CNN) and 0.108 (plain CNN, restarts every" in clip
+    assert "PGD on pixels leaves one of 0.5 (hybrid CNN) and 0.5 (plain CNN, restarts every 5 batches)" in clip
     assert none == "On digits no row predicts one class for every image, attacked or clipped."
+    row = "plain CNN, restarts every 5 batches (2 of 2 trainings)"
     assert said(["clipped", "pgd"])[2] == (
-        "On digits one class is predicted for every image by plain CNN, restarts every 5 batches under PGD, ε = 0.1 "
-        "(2 of 2 trainings), plain CNN, restarts every 5 batches only clipped (2 of 2 trainings): no robustness."
+        "On digits one class is predicted for every image, which is no robustness: "
+        f"under PGD (ε = 0.1) by {row}; only clipped by {row}."
     )
 
 
@@ -268,6 +269,8 @@ def test_a_run_is_reported_with_what_is_left_under_attack(tmp_path):
     plan = experiment.plan(replace(PAPER, rows=tuple(few), levels=levels), "quick", out=tmp_path, jobs=1)
     findings.write(experiment.run(plan, show=False))
     text = (tmp_path / "report.md").read_text()
-    assert "| row | test accuracy | under PGD, ε = 0.1 | under FGSM, ε = 0.1 | only clipped | paper | quantum |" in text
+    assert (
+        "| row | test accuracy | under PGD (ε = 0.1) | under FGSM (ε = 0.1) | only clipped | paper | quantum |" in text
+    )
     assert "“more resilient to PGD with the same schedule” (hybrid CNN against plain CNN)" in text
     assert PAPER.data == rows.DATA

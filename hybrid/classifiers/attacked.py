@@ -31,7 +31,7 @@ Terms = Callable[[int], dict[str, Any]]
 ATTACKS: dict[str, Attack] = {"pgd": pgd(0.1, n_steps=10, restarts=1), "fgsm": fgsm(0.1)}
 
 #: Headings of the figures that the rows give beside their accuracy, for :class:`hybrid.experiment.Experiment`.
-ALSO = {"under PGD, ε = 0.1": "pgd", "under FGSM, ε = 0.1": "fgsm", "only clipped": "clipped"}
+ALSO = {"under PGD (ε = 0.1)": "pgd", "under FGSM (ε = 0.1)": "fgsm", "only clipped": "clipped"}
 
 
 def trained(case: Case, build: Build, terms: Terms, **options: Any) -> Outcome:

@@ -43,7 +43,7 @@ LEVELS: dict[str, dict[str, Any]] = {
     "quick": {
         "seeds": 2,
         "digits": {**_DIGITS, "epochs": 15},
-        "mnist": {**_MNIST, "epochs": 3, "n_train": 600, "n_test": 1000, "n_attacked": 200},
+        "mnist": {**_MNIST, "epochs": 10, "n_train": 600, "n_test": 1000, "n_attacked": 200},
     },
     "default": {
         "seeds": 5,
@@ -124,23 +124,25 @@ def _schedules(results: Results, task: str) -> str:
 
 def _clip(results: Results, task: str) -> str:
     clipped, pgd = (
-        " and ".join(f"{score(results.scores(task, row, of).mean())} of the {row}" for row in (HYBRID, PUBLISHED))
+        " and ".join(f"{score(results.scores(task, row, of).mean())} ({row})" for row in (HYBRID, PUBLISHED))
         for of in ("clipped", "pgd")
     )
     return (
         f"On {task} clipping scaled images to [0, 1], without any attack, leaves an accuracy of {clipped}; PGD on "
-        f"pixels leaves {pgd}. The published robust accuracies are those of images that were clipped so."
+        f"pixels leaves one of {pgd}. The published robust accuracies are those of images that were clipped so."
     )
 
 
 def _constant(results: Results, task: str) -> str:
-    headings = {name: heading for heading, name in attacked.ALSO.items()}
-    found = [
-        f"{row.name} {headings[name]} ({len(seeds)} of {len(records)} trainings)"
-        for row in results.rows(task)
-        for records in [results.of(task, row.name)]
-        for name in headings
-        if (seeds := [record for record in records if name in record["extra"]["constant"]])
-    ]
-    named = f"one class is predicted for every image by {', '.join(found)}: no robustness" if found else ""
-    return f"On {task} {named or 'no row predicts one class for every image, attacked or clipped'}."
+    named = [(heading, _of_one_class(results, task, name)) for heading, name in attacked.ALSO.items()]
+    found = "; ".join(f"{heading} by {', '.join(trainings)}" for heading, trainings in named if trainings)
+    if not found:
+        return f"On {task} no row predicts one class for every image, attacked or clipped."
+    return f"On {task} one class is predicted for every image, which is no robustness: {found}."
+
+
+def _of_one_class(results: Results, task: str, name: str) -> list[str]:
+    """Name the rows that predict one class alone in some of their trainings."""
+    records = {row.name: results.of(task, row.name) for row in results.rows(task)}
+    counts = {row: sum(name in record["extra"]["constant"] for record in found) for row, found in records.items()}
+    return [f"{row} ({n} of {len(records[row])} trainings)" for row, n in counts.items() if n]
