@@ -1,9 +1,9 @@
 """A training that was killed goes on at the step where it was, and ends with the very same weights.
 
-A checkpoint holds all that the next step depends on: weights, the optimiser's memory, torch's random numbers, the
-order of the data, the place in it, and how many evaluations every quantum layer's backend has counted. With the last
-one a backend that keeps its jobs in a journal finds those of the steps after the checkpoint, instead of submitting
-them again.
+A checkpoint holds all that the next step depends on: weights, the memory of the optimiser and of a learning rate's
+schedule, torch's random numbers, the order of the data, the place in it, and how many evaluations every quantum layer's
+backend has counted. With the last one a backend that keeps its jobs in a journal finds those of the steps after the
+checkpoint, instead of submitting them again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, LRScheduler
 from skorch.history import History
 from torch import Tensor, nn
 
@@ -62,12 +62,22 @@ class Checkpoints(Callback):
         Steps between two checkpoints, one at the end of every epoch included. If not given, every step where a
         backend counts its evaluations (in an attribute ``position``), because there a step may wait and cost money;
         elsewhere the end of an epoch, unless the last checkpoint is less than a second old.
+    schedule : LRScheduler, optional
+        Of the learning rate; it is called before this one.
     """
 
     def __init__(
-        self, path: Path, settings: dict[str, Any], batches: Batches, watch: Watch, every: int | None = None
+        self,
+        path: Path,
+        settings: dict[str, Any],
+        batches: Batches,
+        watch: Watch,
+        every: int | None = None,
+        schedule: LRScheduler | None = None,
     ) -> None:
         self.path, self.settings, self.batches, self.watch, self.every = path, settings, batches, watch, every
+        self.schedule = schedule
+        self.scheduled: dict[str, Any] = {}  # states of the schedule and of its optimiser, until training begins
         self.begun: list[dict[str, Any]] = []  # batches of an epoch that was begun before
         self.written = time.monotonic()
 
@@ -89,6 +99,13 @@ class Checkpoints(Callback):
         self._restore(net, state)
         return len(net.history)
 
+    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Put the schedule where it was: it was made just now, and has set the first learning rate again."""
+        if self.schedule is not None and self.scheduled:
+            self.schedule.lr_scheduler_.load_state_dict(self.scheduled["schedule"])
+            net.optimizer_.load_state_dict(self.scheduled["optimizer"])
+            self.scheduled = {}
+
     def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Count the batches of an epoch that was begun before."""
         net.history[-1]["batches"].extend(self.begun)
@@ -109,6 +126,7 @@ class Checkpoints(Callback):
             "settings": json.dumps(self.settings),
             "module": net.module_.state_dict(),
             "optimizer": net.optimizer_.state_dict(),
+            "schedule": None if self.schedule is None else self.schedule.lr_scheduler_.state_dict(),
             "random": torch.get_rng_state(),
             "order": order,
             "rows": json.dumps(rows, default=float),
@@ -122,6 +140,7 @@ class Checkpoints(Callback):
     def _restore(self, net: NeuralNet, state: dict[str, Any]) -> None:
         net.module_.load_state_dict(state["module"])
         net.optimizer_.load_state_dict(state["optimizer"])
+        self.scheduled = {} if self.schedule is None else {name: state[name] for name in ("schedule", "optimizer")}
         *rows, current = json.loads(state["rows"])
         net.history_ = History(rows)
         self.begun = current["batches"]

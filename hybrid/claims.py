@@ -37,6 +37,8 @@ class Claim:
         means at most 10 % worse; 0 for "better".
     tasks
         The tasks it is about; None for all.
+    of
+        The figure it is about, by its name in ``extra``; None for the score.
     """
 
     text: str
@@ -44,17 +46,22 @@ class Claim:
     other: str
     within: float = 0.0
     tasks: tuple[str, ...] | None = None
+    of: str | None = None
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """How much better a row is than another on one task; `p_holm` is NaN where there is no test."""
+    """How much better a row is than another on one task; `p_holm` is NaN where there is no test.
+
+    It is about the score, or another figure, which `of` names.
+    """
 
     task: str
     row: str
     other: str
     gain: Interval
     p_holm: float
+    of: str | None = None
 
     @property
     def better(self) -> bool:
@@ -72,7 +79,7 @@ class Contrast:
         return OUTCOMES[0] if self.better else OUTCOMES[1] if self.gain.mean > 0 else OUTCOMES[2]
 
 
-def contrasts(results: Results, pairs: Iterable[tuple[str, str, str, float]]) -> list[Contrast]:
+def contrasts(results: Results, pairs: Iterable[tuple[str, str, str, float, str | None]]) -> list[Contrast]:
     """Test pairs of rows, corrected together.
 
     Parameters
@@ -80,14 +87,14 @@ def contrasts(results: Results, pairs: Iterable[tuple[str, str, str, float]]) ->
     results
         What :func:`hybrid.experiment.run` returns.
     pairs
-        ``(task, row, other, within)`` each, the last as for :class:`Claim`.
+        ``(task, row, other, within, of)`` each, the last two as for :class:`Claim`.
     """
     pairs = list(pairs)
     gains = [_gains(results, *pair) for pair in pairs]
     p = statistics.holm([statistics.paired_p(gain) for gain in gains]) if gains else []
     return [
-        Contrast(task, row, other, statistics.interval(gain), corrected)
-        for (task, row, other, _), gain, corrected in zip(pairs, gains, p, strict=True)
+        Contrast(task, row, other, statistics.interval(gain), corrected, of)
+        for (task, row, other, _, of), gain, corrected in zip(pairs, gains, p, strict=True)
     ]
 
 
@@ -101,7 +108,7 @@ def of_claims(results: Results) -> dict[Claim, list[Contrast]]:
         and results.of(task, claim.row)
         and results.of(task, claim.other)
     ]
-    found = contrasts(results, [(task, claim.row, claim.other, claim.within) for claim, task in pairs])
+    found = contrasts(results, [(task, claim.row, claim.other, claim.within, claim.of) for claim, task in pairs])
     return {
         claim: [contrast for (about, _), contrast in zip(pairs, found, strict=True) if about is claim]
         for claim in results.experiment.claims
@@ -113,7 +120,7 @@ def against_the_rest(results: Results, row: str) -> list[Contrast]:
     return contrasts(
         results,
         [
-            (task, row, other.name, 0.0)
+            (task, row, other.name, 0.0, None)
             for task in results.tasks
             if results.of(task, row)
             for other in results.rows(task)
@@ -132,8 +139,8 @@ def sentences(results: Results) -> list[str]:
     ]
 
 
-def _gains(results: Results, task: str, row: str, other: str, within: float) -> np.ndarray:
-    mine, others = results.scores(task, row), results.scores(task, other)
+def _gains(results: Results, task: str, row: str, other: str, within: float, of: str | None) -> np.ndarray:
+    mine, others = results.scores(task, row, of), results.scores(task, other, of)
     if results.experiment.lower_is_better:
         return others * (1 + within) - mine
     return mine - others * (1 - within)
@@ -176,7 +183,7 @@ def _grouped(
 
 def _numbers(results: Results, contrast: Contrast, turned: bool = False) -> str:
     names = (contrast.other, contrast.row) if turned else (contrast.row, contrast.other)
-    one, other = (score(results.scores(contrast.task, name).mean()) for name in names)
+    one, other = (score(results.scores(contrast.task, name, contrast.of).mean()) for name in names)
     p = statistics.p_value(contrast.p_holm)
     return f"{one} against {other}, {p if p == 'no test' else f'Holm-corrected {p}'}"
 

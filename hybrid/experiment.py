@@ -185,6 +185,9 @@ class Experiment:
         Packages whose versions matter beside those of all experiments.
     least, most
         The range of possible scores, where intervals end at the latest.
+    also
+        Further figures of the score's kind, in its range and with its better end, ``{"under attack": "attacked"}``: the
+        heading of a column, and the name of the number in the ``extra`` of an outcome.
     """
 
     name: str
@@ -205,6 +208,7 @@ class Experiment:
     packages: tuple[str, ...] = ()
     least: float = -math.inf
     most: float = math.inf
+    also: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if set(self.levels) != set(LEVELS) or not all("seeds" in level for level in self.levels.values()):
@@ -215,6 +219,8 @@ class Experiment:
         rows = [row.name for row in self.rows]
         for claim in self.claims:
             _known("row", (claim.row, claim.other), rows)
+            if claim.of is not None:
+                _known("figure", (claim.of,), self.also.values())
         named = [*(row.tasks for row in self.rows), *(claim.tasks for claim in self.claims), *self.published.values()]
         named.append(self.needs_data or None)
         for tasks in named:
@@ -303,9 +309,22 @@ class Results:
         """Return the records of a row on a task, in the order of the seeds; one for a row that is not seeded."""
         return self._found.get((task, row), [])
 
-    def scores(self, task: str, row: str) -> np.ndarray:
-        """Return the scores of a row on a task, float64 ``(n_seeds,)``, or ``(1,)`` for a row that is not seeded."""
-        return np.array([record["score"] for record in self.of(task, row)])
+    def scores(self, task: str, row: str, of: str | None = None) -> np.ndarray:
+        """Return the scores of a row on a task, float64 ``(n_seeds,)``, or ``(1,)`` for a row that is not seeded.
+
+        Another figure of the row than its score is named by `of`, as in ``extra``.
+
+        Raises
+        ------
+        ValueError
+            If the row has no such figure.
+        """
+        found = self.of(task, row)
+        if of is not None and any(of not in record["extra"] for record in found):
+            raise ValueError(
+                f"got no {of!r} in the extra of {row!r} on {task}, expected a number: return it in the Outcome"
+            )
+        return np.array([record["score"] if of is None else record["extra"][of] for record in found], dtype=float)
 
     @cached_property
     def _found(self) -> dict[tuple[str, str], list[Record]]:

@@ -188,8 +188,9 @@ def _details(results: Results) -> dict[str, Any]:
 
 def _explained(results: Results) -> str:
     direction = "lower" if results.experiment.lower_is_better else "higher"
+    figures = ", ".join((results.experiment.metric, *results.experiment.also))
     return (
-        f"{results.experiment.metric}, {direction} is better: mean over the seeds and 95 % interval (± half its width, "
+        f"{figures}, {direction} is better: mean over the seeds and 95 % interval (± half its width, "
         "or [low, high] where it ends at the end of the possible); a row that does not depend on the seed is run once. "
         "Parameters: quantum and classical ones are trained, frozen ones are not. Seconds: on one core, mean over the "
         "seeds."
@@ -204,7 +205,8 @@ def _level(results: Results) -> str:
 
 def _header(results: Results) -> tuple[str, ...]:
     published = ("paper",) if results.experiment.published else ()
-    return ("row", results.experiment.metric, *published, "quantum", "classical", "frozen", "train, s", "predict, s")
+    figures = (results.experiment.metric, *results.experiment.also)
+    return ("row", *figures, *published, "quantum", "classical", "frozen", "train, s", "predict, s")
 
 
 def _table(results: Results, task: str) -> dict[str, Any]:
@@ -213,7 +215,8 @@ def _table(results: Results, task: str) -> dict[str, Any]:
     known = {row.name for row in results.experiment.rows}
     for name, figures in results.experiment.published.items():
         if name not in known:
-            cells = (name, "–", figures.get(task, _NOT_GIVEN), *[""] * 5)
+            ours = ["–"] * (1 + len(results.experiment.also))
+            cells = (name, *ours, figures.get(task, _NOT_GIVEN), *[""] * 5)
             lines.append({"cells": cells, "quantum": False})
     return {"task": task, "lines": lines}
 
@@ -224,7 +227,7 @@ def _cells(results: Results, task: str, row: Row) -> tuple[str, ...]:
     seconds = [np.mean([record["seconds"][name] for record in found]) for name in ("training", "prediction")]
     return (
         row.name,
-        _mean(_interval(results, task, row)),
+        *(_mean(_interval(results, task, row, of)) for of in (None, *results.experiment.also.values())),
         *([published.get(row.name, {}).get(task, _NOT_GIVEN)] if published else []),
         *(f"{counts[name]:,}" for name in ("quantum", "classical", "frozen")),
         *(f"{each:.2g}" if each < 10 else f"{each:.0f}" for each in seconds),
@@ -232,16 +235,16 @@ def _cells(results: Results, task: str, row: Row) -> tuple[str, ...]:
 
 
 def _short(results: Results, task: str, row: Row) -> tuple[str, ...]:
-    """Return the cells of a row for a terminal, fewer and narrower."""
-    name, mean, *published, quantum, classical, frozen, training, prediction = _cells(results, task, row)
-    paper = ["–" if figure == _NOT_GIVEN else figure for figure in published]
+    """Return the cells of a row for a terminal, fewer and narrower: the score is the only figure."""
+    name, mean, *more, quantum, classical, frozen, training, prediction = _cells(results, task, row)
+    paper = ["–" if figure == _NOT_GIVEN else figure for figure in more[len(results.experiment.also) :]]
     parameters = f"{quantum} + {classical}" + (f" ({frozen})" if frozen != "0" else "")
     return name, mean, *paper, parameters, f"{training} + {prediction}"
 
 
-def _interval(results: Results, task: str, row: Row) -> Interval:
+def _interval(results: Results, task: str, row: Row, of: str | None = None) -> Interval:
     experiment = results.experiment
-    return statistics.interval(results.scores(task, row.name), 0.0, experiment.least, experiment.most)
+    return statistics.interval(results.scores(task, row.name, of), 0.0, experiment.least, experiment.most)
 
 
 def _mean(found: Interval) -> str:

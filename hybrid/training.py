@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from skorch import NeuralNet, NeuralNetClassifier, NeuralNetRegressor
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, GradientNormClipping, LRScheduler
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 from threadpoolctl import threadpool_limits
@@ -116,8 +116,12 @@ def fit(
     checkpoint: str | Path | None = None,
     every: int | None = None,
     loss: str = "cross_entropy",
+    loss_options: Mapping[str, Any] | None = None,
     optimizer: type[torch.optim.Optimizer] = torch.optim.Adam,
     optimizer_options: Mapping[str, Any] | None = None,
+    schedule: type[torch.optim.lr_scheduler.LRScheduler] | None = None,
+    schedule_options: Mapping[str, Any] | None = None,
+    clip: float | None = None,
     attack: Attack | None = None,
 ) -> Fitted:
     """Train a model on one thread, so that the numbers depend on the seed and not on the machine's load.
@@ -150,8 +154,16 @@ def fit(
         elsewhere every epoch that ends a second or more after the last one.
     loss
         ``"cross_entropy"`` for classes, ``"mse"`` for numbers.
+    loss_options
+        What torch's loss takes, as ``{"label_smoothing": 0.1}``.
     optimizer, optimizer_options
         A class of :mod:`torch.optim`, and what it takes beside the learning rate, as ``{"alpha": 0.99}``.
+    schedule, schedule_options
+        A class of :mod:`torch.optim.lr_scheduler` that changes the learning rate, and what it takes beside the
+        optimiser; ``"step_every"``, which is ``"epoch"`` or ``"batch"``, says when it makes its steps, after every
+        epoch if it is not given.
+    clip
+        Largest norm of the gradient of all parameters; a longer one is shortened. None for any.
     attack
         Train against it: the loss of a batch is half that of its samples, half that of the adversarial samples which
         the model of that moment has (Goodfellow et al., arXiv:1412.6572). The features must be what it attacks, such as
@@ -166,7 +178,8 @@ def fit(
     Raises
     ------
     ValueError
-        If the loss is unknown, `y` has not the shape of the module's output, or there is nothing to attack.
+        If the loss is unknown, `y` has not the shape of the module's output, `clip` is not positive, the schedule is
+        to make its steps at no known time, or there is nothing to attack.
     FloatingPointError
         If the training loss is NaN or infinite.
     CheckpointError
@@ -174,13 +187,15 @@ def fit(
     KeyboardInterrupt
         On Ctrl-C.
     """
-    wrap, options = _net(loss, attack), dict(optimizer_options or {})
-    watch, batches, kept = _Watch(name, on_epoch), Batches(), None
+    wrap = _net(loss, attack)
+    watch, batches, clipping, kept = _Watch(name, on_epoch), Batches(), GradientNormClipping(_norm(clip)), None
+    rate = None if schedule is None else LRScheduler(schedule, **_when(schedule_options), last_epoch=-1)
     if checkpoint is not None:
         settings = {"seed": seed, "epochs": epochs, "learning rate": lr, "batch size": batch_size, "data": digest(X, y)}
         settings |= {"validation data": None if valid is None else digest(*valid), "loss": loss}
-        settings |= {"optimiser": f"{optimizer.__qualname__} {sorted(options.items())}", "attack": _named(attack)}
-        kept = Checkpoints(_file(checkpoint), settings, batches, watch, _steps(every))
+        settings |= {"loss options": _said(loss_options), "optimiser": _said(optimizer_options, optimizer)}
+        settings |= {"schedule": _said(schedule_options, schedule), "clip": clip, "attack": _named(attack)}
+        kept = Checkpoints(_file(checkpoint), settings, batches, watch, _steps(every), rate)
     with alone(seed):
         net = wrap(
             build,
@@ -190,10 +205,11 @@ def fit(
             batch_size=batch_size,
             train_split=None if valid is None else predefined_split(Dataset(*valid)),
             iterator_train=batches,
-            callbacks=[watch] if kept is None else [watch, kept],
+            callbacks=[each for each in (watch, clipping, rate, kept) if each is not None],  # kept sees all of a step
             verbose=0,
             optimizer=optimizer,
-            **{f"optimizer__{name}": value for name, value in options.items()},
+            **{f"optimizer__{name}": value for name, value in (optimizer_options or {}).items()},
+            **{f"criterion__{name}": value for name, value in (loss_options or {}).items()},
         ).initialize()
         n_done = 0 if kept is None else kept.resume(net)
         net.partial_fit(X, y, epochs=epochs - n_done)
@@ -253,6 +269,26 @@ def _net(loss: str, attack: Attack | None) -> Callable[..., NeuralNet]:
 
 def _hardened(module: Callable[..., nn.Module], *, seed: int, **settings: Any) -> NeuralNetClassifier:
     return _Hardened(_seeded, **{**_defaults(module, seed), "criterion": nn.CrossEntropyLoss, **settings})
+
+
+def _norm(clip: float | None) -> float | None:
+    if clip is not None and not clip > 0:
+        raise ValueError(f"got clip={clip!r}, expected a norm above 0, or None not to clip: clip=1.0")
+    return clip
+
+
+def _when(options: Mapping[str, Any] | None) -> dict[str, Any]:
+    found = {"step_every": "epoch", **(options or {})}
+    if found["step_every"] not in ("epoch", "batch"):
+        raise ValueError(
+            f"got step_every={found['step_every']!r} for the schedule, expected 'epoch' or 'batch': step_every='batch'"
+        )
+    return found
+
+
+def _said(options: Mapping[str, Any] | None, of: type | None = None) -> str:
+    """Name a class and what it takes, for a checkpoint."""
+    return f"{'' if of is None else of.__qualname__} {sorted((options or {}).items())}".strip()
 
 
 def _named(attack: Attack | None) -> str | None:

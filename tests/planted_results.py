@@ -9,10 +9,10 @@ from hybrid.experiment import Experiment, Plan, Results, Row, Trial
 LEVELS = {level: {"seeds": 3, "epochs": 7} for level in ("quick", "default", "full")}
 
 
-def results(scores, kinds, out=".", extra=None, **options):
+def results(scores, kinds, out=".", extra=None, figures=None, **options):
     """Return results with ``scores[task, row]``, one number per seed; a single float is a row without seeds.
 
-    ``kinds`` gives the kind of every row, in the order of the table.
+    ``kinds`` gives the kind of every row, in the order of the table; ``figures[name]`` more numbers, as the scores.
     """
     tasks = tuple(dict.fromkeys(task for task, _ in scores))
     seeded = {
@@ -28,7 +28,13 @@ def results(scores, kinds, out=".", extra=None, **options):
     plan = Plan(
         experiment, "quick", tasks, seeds, units, None, Path(out).absolute(), 1, None, "qml run planted --quick"
     )
-    return Results(plan, tuple(_record(trial, score, (extra or {}).get(trial.row, {})) for trial, score in found))
+    extras = [{**(extra or {}).get(trial.row, {}), **_figures(trial, figures or {})} for trial, _ in found]
+    return Results(plan, tuple(_record(*each, more) for each, more in zip(found, extras, strict=True)))
+
+
+def _figures(trial, figures):
+    values = {name: figure[trial.task, trial.row] for name, figure in figures.items()}
+    return {name: value if trial.seed is None else value[trial.seed] for name, value in values.items()}
 
 
 def _trials(task, row, values):

@@ -17,6 +17,7 @@ import torch
 from disk_service import DiskService
 from killed_training import BATCH_SIZE, VALID, Numbered, Spied, X, Y
 from torch import nn
+from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts, OneCycleLR
 
 from backends import Spsa, Statevector, get
 from hybrid import checkpoints, training
@@ -120,6 +121,22 @@ def test_a_training_to_numbers_goes_on_with_its_optimisers_memory(path):
     expected = numbers(fit(None, **settings))
     crashed(path, 3, **settings)
     assert numbers(fit(path, **settings)) == expected
+
+
+CYCLE = {"schedule": OneCycleLR, "schedule_options": {"max_lr": 0.2, "total_steps": 6, "step_every": "batch"}}
+RESTARTS = {"schedule": CosineAnnealingWarmRestarts, "schedule_options": {"T_0": 2}, "clip": 0.5}
+
+
+@pytest.mark.parametrize("every", [1, 2])
+@pytest.mark.parametrize("at", [1, 2, 3, 5])
+@pytest.mark.parametrize("settings", [CYCLE, RESTARTS], ids=["by batch", "by epoch"])
+def test_a_schedule_goes_on_where_it_was(path, settings, at, every):
+    """Momentum cycles too with the first one: that is the optimiser's memory."""
+    settings = {**settings, "every": every, "loss_options": {"label_smoothing": 0.1}}
+    expected = numbers(fit(None, **settings))
+    crashed(path, at, **settings)
+    assert numbers(fit(path, **settings)) == expected
+    assert numbers(fit(path, crashing(0), **settings)) == expected, "a finished one is not repeated"
 
 
 def test_it_may_be_interrupted_again_and_again(path, calm):
@@ -271,6 +288,12 @@ def refused(path, message, **settings):
             {"optimizer": torch.optim.RMSprop, "optimizer_options": {"alpha": 0.9}},
             r"which has another optimiser \('Adam \[\]'\), expected \"RMSprop \[\('alpha', 0\.9\)\]\": remove",
         ),
+        ({"loss_options": {"label_smoothing": 0.1}}, r"which has another loss options \('\[\]'\), expected"),
+        (
+            {"schedule": CosineAnnealingWarmRestarts, "schedule_options": {"T_0": 2}},
+            r"which has another schedule \('\[\]'\), expected \"CosineAnnealingWarmRestarts \[\('T_0', 2\)\]\": remove",
+        ),
+        ({"clip": 1.0}, r"which has another clip \(None\), expected 1\.0: remove"),
         ({"build": lambda: nn.Linear(3, 2)}, r"which has another model \(\w{8}\), expected \w{8}: remove"),
     ],
 )

@@ -45,7 +45,7 @@ def test_contrasts_are_paired_tests_and_a_row_without_seeds_is_a_constant(lower_
 def test_comparable_is_a_test_against_the_margin(lower_is_better, mine, shifted):
     mine = mine + np.array([0.01, -0.01, 0.02, 0.0, 0.01])
     found = planted(mine, FAIR, lower_is_better=lower_is_better)
-    (strict,), (margin,) = (contrasts(found, [("t", "QRNN", "no circuit", within)]) for within in (0.0, 0.1))
+    (strict,), (margin,) = (contrasts(found, [("t", "QRNN", "no circuit", within, None)]) for within in (0.0, 0.1))
     assert margin.p_holm == pytest.approx(stats.ttest_rel(mine, shifted).pvalue)
     assert strict.outcome == "not reproduced" and margin.outcome == "reproduced"
 
@@ -59,6 +59,20 @@ def test_all_claims_are_corrected_together_over_all_tasks():
     assert [[c.task for c in each] for each in found.values()] == [["a", "b"], ["b"]]
     corrected = [c.p_holm for each in found.values() for c in each]
     np.testing.assert_allclose(corrected, multipletests(p, method="holm")[1], rtol=1e-6)
+
+
+def test_a_claim_about_another_figure_is_tested_on_it():
+    scores = {("t", "QRNN"): GOOD, ("t", "no circuit"): BAD}
+    extra = {("t", "QRNN"): FAIR, ("t", "no circuit"): GOOD}
+    claims = (Claim("it is better", "QRNN", "no circuit"), Claim("under attack too", "QRNN", "no circuit", of="hit"))
+    found = results(scores, KINDS, figures={"hit": extra}, also={"under attack": "hit"}, claims=claims)
+    (score,), (hit,) = of_claims(found).values()
+    p = [stats.ttest_rel(GOOD, BAD).pvalue, stats.ttest_rel(FAIR, GOOD).pvalue]
+    np.testing.assert_allclose([score.p_holm, hit.p_holm], multipletests(p, method="holm")[1], rtol=1e-6)
+    assert score.outcome == "reproduced" and hit.outcome == "not reproduced" and hit.worse
+    assert hit.gain.mean == pytest.approx((GOOD - FAIR).mean())
+    said = sentences(found)[1]
+    assert said.startswith("“under attack too” (QRNN against no circuit): not reproduced on t (0.501 against 0.1, ")
 
 
 def test_without_variance_there_is_no_test():

@@ -339,6 +339,10 @@ def test_a_row_that_cannot_be_told_from_others_is_refused(tmp_path):
         (lambda: replace(TOY, claims=(Claim("", "circuit", "MLP", tasks=("a",)),)), r"Unknown task 'a': expected on"),
         (lambda: replace(TOY, rows=(replace(TOY.rows[0], tasks=("a",)),), claims=()), r"Unknown task 'a': expected on"),
         (lambda: replace(TOY, published={"circuit": {"a": "0.1"}}), r"Unknown task 'a': expected one of sine, beat"),
+        (
+            lambda: replace(TOY, claims=(Claim("", "circuit", "MLP", of="b"),), also={"A": "a"}),
+            r"Unknown figure 'b': expected one of a\.",
+        ),
         (lambda: replace(TOY, claims=(Claim("", "circuit", "cat"),)), r"Unknown row 'cat': expected one of circuit, f"),
     ],
 )  # fmt: skip

@@ -80,6 +80,31 @@ def test_the_tables_have_every_row_with_ours_and_the_papers_numbers(written):
     assert sum(line.startswith(("| **QRNN", "| no circuit", "| AR", "| their")) for line in lines) == 3 + 2 + 2
 
 
+def attacked(**options):
+    figures = {"hit": {key: value / 2 if isinstance(value, float) else SCORES[key] for key, value in SCORES.items()}}
+    figures["hit"]["NARMA5", "QRNN"] = [0.1, 0.2, 0.9]
+    return results(SCORES, KINDS, figures=figures, also={"under attack": "hit"}, **OPTIONS | options)
+
+
+def test_further_figures_have_a_column_each_with_intervals(tmp_path):
+    found = attacked(out=tmp_path)
+    findings.write(found)
+    lines = (tmp_path / "report.md").read_text().splitlines()
+    heading = "| row | test NRMSE | under attack | paper | quantum | classical | frozen | train, s | predict, s |"
+    assert lines.count(heading) == 2 and lines[lines.index(heading) + 1].count("---") == 9
+    assert "| **QRNN** | 0.31 ± 0.025 | 0.4 [0, 1.5] | not given | 24 | 4 | 1,200 | 14 | 0.25 |" in lines
+    assert "| AR | 0.0123 | 0.00615 | not given | 24 | 4 | 1,200 | 14 | 0.25 |" in lines
+    assert "| their GRU | – | – | 0.888 |  |  |  |  |  |" in lines
+    assert any(line.startswith("test NRMSE, under attack, lower is better: mean over the seeds") for line in lines)
+    assert shown(found) == shown(results(SCORES, KINDS, **OPTIONS)), "the terminal is too narrow for them"
+
+
+def test_a_figure_that_a_row_lacks_is_an_error(tmp_path):
+    message = r"got no 'hit' in the extra of 'QRNN' on NARMA5, expected a number: return it in the Outcome"
+    with pytest.raises(ValueError, match=message):
+        findings.write(results(SCORES, KINDS, out=tmp_path, also={"under attack": "hit"}))
+
+
 def test_contrasts_are_in_a_table(written):
     found, _ = written
     lines = (found.plan.out / "report.md").read_text().splitlines()

@@ -20,7 +20,8 @@ from hybrid.experiment import Case
 from hybrid.units import count_parameters
 from qml import SpecialUnitary
 
-PAPERS = ("hqnn-parallel", "hqnn-quanv", "hamiltonian-reuploading", "quantum-creep-in")
+ONE_SCHEDULE = ("hqnn-parallel", "hqnn-quanv", "hamiltonian-reuploading", "quantum-creep-in")
+PAPERS = (*ONE_SCHEDULE, "hybrid-cnn")
 
 TINY = {"epochs": 1, "n_train": 40, "n_test": 30}
 
@@ -38,7 +39,7 @@ def built(paper, of, task):
     """Return the parameters of a row's network at the paper's own size."""
     side, settings = {"digits": 8, "mnist": 28}[task], experiment.load(paper).levels["full"][task]
     run = row(paper, of).run
-    options = {name: value for name, value in run.keywords.items() if name not in ("build", "prepare")}
+    options = {name: value for name, value in run.keywords.items() if name not in ("build", "prepare", "terms")}
     prepare = run.keywords.get("prepare", rows.as_they_are)
     shape = prepare(torch.rand(1, 1, side, side), settings).shape[1:]
     n_classes = settings.get("classes", 10)
@@ -140,6 +141,16 @@ def test_logistic_regression_sees_the_symmetric_part():
     found = hamiltonian.symmetric(image, {"pad": 0})[0]
     assert torch.equal(found, found.T) and found[2, 5] == (image[0, 0, 2, 5] + image[0, 0, 5, 2]) / 2
     assert hamiltonian.square(image, {"pad": 4}).shape == (1, 16, 16)
+
+
+def test_hybrid_cnn_has_the_papers_parameters():
+    name, hybrid = "hybrid-cnn", 142_530 - 8
+    assert count(name, "hybrid CNN", "mnist") == count(name, "hybrid CNN, entanglers off", "mnist") == (8, hybrid)
+    assert count(name, "hybrid CNN, circuit frozen", "mnist") == (0, hybrid)
+    assert count(name, "hybrid CNN, linear layer for the circuit", "mnist") == (0, hybrid + 16 * 4 + 4)
+    assert count(name, "hybrid CNN, circuit removed", "mnist") == (0, hybrid + (16 - 4) * 128)
+    assert count(name, "plain CNN", "mnist") == (0, 151_754)
+    assert sum(count(name, "hybrid CNN", "digits")) == pytest.approx(sum(count(name, "plain CNN", "digits")), rel=0.01)
 
 
 def test_quantum_creep_in_has_the_papers_parameters():
@@ -298,7 +309,7 @@ class Stop(Exception):
     """Raised where a row would begin to train."""
 
 
-@pytest.mark.parametrize("name", PAPERS)
+@pytest.mark.parametrize("name", ONE_SCHEDULE)
 def test_all_that_is_trained_has_one_schedule_and_the_same_data(name, monkeypatch):
     calls, paper = [], experiment.load(name)
 

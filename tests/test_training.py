@@ -13,6 +13,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
+from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts, OneCycleLR
 
 from hybrid import training
 from hybrid.attacks import Normalised, fgsm, pgd, robust_accuracy
@@ -173,6 +174,63 @@ def test_a_loss_that_is_not_finite_stops_the_training():
     message = r"The training loss of my model is nan in epoch 1: expected a finite number; try a smaller learning rate"
     with pytest.raises(FloatingPointError, match=message):
         training.fit(lambda: Nan(4, 3), X, Y, epochs=5, name="my model")
+
+
+# --- with a schedule, clipping and smoothing ----------------------------------------------------------------------
+
+ONE_CYCLE = {
+    "optimizer": torch.optim.AdamW,
+    "optimizer_options": {"weight_decay": 0.01},
+    "schedule": OneCycleLR,
+    "schedule_options": {"max_lr": 0.02, "total_steps": 4 * 10, "step_every": "batch"},
+    "clip": 0.1,
+    "loss_options": {"label_smoothing": 0.1},
+}
+
+
+def test_fit_with_a_schedule_clipping_and_smoothing_is_the_plain_torch_loop():
+    fitted = training.fit(small, X, Y, seed=3, epochs=4, lr=1e-3, batch_size=16, **ONE_CYCLE)
+    torch.manual_seed(3)
+    model = small()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01)
+    schedule = OneCycleLR(optimizer, max_lr=0.02, total_steps=40)
+    data = torch.utils.data.TensorDataset(torch.from_numpy(X), torch.from_numpy(Y))
+    loader = torch.utils.data.DataLoader(data, 16, shuffle=True, generator=torch.Generator().manual_seed(3))
+    for _ in range(4):
+        for x, y in loader:
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(x), y, label_smoothing=0.1).backward()
+            assert nn.utils.clip_grad_norm_(model.parameters(), 0.1) > 0.1, "else nothing is clipped here"
+            optimizer.step()
+            schedule.step()
+    for one, other in zip(fitted.net.module_.parameters(), model.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize(("every", "n"), [("batch", 10), ("epoch", 1), (None, 1)])
+def test_a_schedule_makes_its_steps_after_every_batch_or_epoch(every, n, monkeypatch):
+    """With 10 batches in an epoch the rate of epoch 2 is that of step 10, or of step 1, of the formula."""
+    rates = []
+    monkeypatch.setattr(
+        training._Watch, "on_batch_begin", lambda self, net, **_: rates.append(rate(net)), raising=False
+    )
+    options = {"T_0": 40} | ({} if every is None else {"step_every": every})
+    training.fit(
+        small, X, Y, epochs=2, lr=0.1, batch_size=15, schedule=CosineAnnealingWarmRestarts, schedule_options=options
+    )
+    assert rates[0] == 0.1 and rates[10] == pytest.approx(0.05 * (1 + np.cos(np.pi * n / 40)))
+    assert len(rates) == 20 and len(set(rates)) == 2 * n
+
+
+def rate(net):
+    return net.optimizer_.param_groups[0]["lr"]
+
+
+def test_clipping_to_nothing_and_unknown_steps_are_refused():
+    with pytest.raises(ValueError, match=r"got clip=0, expected a norm above 0, or None not to clip: clip=1.0"):
+        training.fit(small, X, Y, clip=0)
+    with pytest.raises(ValueError, match=r"got step_every='step' for the schedule, expected 'epoch' or 'batch': step_"):
+        training.fit(small, X, Y, schedule=OneCycleLR, schedule_options={"step_every": "step"})
 
 
 # --- to numbers ----------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from backends import Backend
 from circuits import Circuit
 from circuits.templates import angle_encoding, strongly_entangling
+from hybrid.classifiers.convolutions import convolutions
 from hybrid.classifiers.rows import Settings
 from qml import ParallelCircuits
 
@@ -55,7 +56,7 @@ def build(
     """
     width = N_QUBITS * settings["n_circuits"]
     narrow = nn.Linear(_flat(shape, settings), width)
-    before = [*_convolutions(shape, settings), narrow, nn.BatchNorm1d(width), Angles()]
+    before = [*_convolved(shape, settings), narrow, nn.BatchNorm1d(width), Angles()]
     after = nn.Linear(width, n_classes)  # before the core is drawn: every control starts from the same one
     return nn.Sequential(*before, _core(settings["n_circuits"], backend, control), after)
 
@@ -67,7 +68,7 @@ def wide(shape: Sequence[int], n_classes: int, settings: Settings, backend: Back
     for width in settings["wide"]:
         layers += [nn.Linear(n, width), nn.ReLU()]
         n = width
-    return nn.Sequential(*_convolutions(shape, settings), *layers, nn.Linear(n, n_classes))
+    return nn.Sequential(*_convolved(shape, settings), *layers, nn.Linear(n, n_classes))
 
 
 def circuit() -> Circuit:
@@ -89,12 +90,8 @@ def _core(n_circuits: int, backend: Backend, control: str | None) -> nn.Module:
     raise ValueError(f"got control={control!r}, expected one of {', '.join(CONTROLS)} or None")
 
 
-def _convolutions(shape: Sequence[int], settings: Settings) -> Iterator[nn.Module]:
-    before, kernel = shape[0], settings["kernel"]
-    for channels in settings["channels"]:
-        yield nn.Conv2d(before, channels, kernel, padding=kernel // 2)
-        yield from (nn.BatchNorm2d(channels), nn.ReLU(), nn.MaxPool2d(2))
-        before = channels
+def _convolved(shape: Sequence[int], settings: Settings) -> Iterator[nn.Module]:
+    yield from convolutions(shape[0], settings["channels"], settings["kernel"])
     yield nn.Flatten()
 
 

@@ -99,9 +99,11 @@ def trained(case: Case, build: Build, prepare: Prepare = as_they_are, **options:
     prepared = time.perf_counter() - start
     backend = backends.get(case.backend, case.seed)
     n_classes = int(found.y.max()) + 1
-    fitted = _fit(case, partial(build, X.shape[1:], n_classes, settings, backend, **options), X.numpy(), found.y)
+    make = partial(build, X.shape[1:], n_classes, settings, backend, **options)
+    fitted = fit(case, make, X.numpy(), found.y, **_terms(settings))
     start = time.perf_counter()
-    correct = _accuracy(fitted.net.module_, prepare(torch.as_tensor(found.X_test), settings), found.y_test)
+    predicted = predict(fitted.net.module_, prepare(torch.as_tensor(found.X_test), settings))
+    correct = float((predicted == found.y_test).mean())
     seconds = {"training": prepared + fitted.seconds, "prediction": time.perf_counter() - start}
     extra = {"train_loss": fitted.history[-1]["train_loss"]}
     return Outcome(correct, count_parameters(fitted.net.module_), seconds, extra)
@@ -119,26 +121,32 @@ def logistic(case: Case, prepare: Prepare = as_they_are) -> Outcome:
     return Outcome(correct, count_parameters(model), seconds)
 
 
-def _fit(case: Case, build: Callable[[], nn.Module], X: np.ndarray, y: np.ndarray) -> training.Fitted:
+def fit(case: Case, build: Callable[[], nn.Module], X: np.ndarray, y: np.ndarray, **terms: Any) -> training.Fitted:
+    """Train for the epochs, with the batches and the loss that the settings name; the terms are how, as ``lr``."""
     settings = case.settings[case.task]
-    options = settings.get("optimizer_options", {})
     return training.fit(
         build,
         X,
         y,
         seed=case.seed,
         epochs=settings["epochs"],
-        lr=settings["lr"],
         batch_size=settings["batch_size"],
+        loss_options=settings.get("loss_options"),
         on_epoch=lambda epoch: case.tell(int(epoch["epoch"]), settings["epochs"]),
         checkpoint=case.checkpoint,
-        optimizer=DecayingAdam if "decay" in options else torch.optim.Adam,
-        optimizer_options=options,
+        **terms,
     )
 
 
-def _accuracy(model: nn.Module, X: Tensor, y: np.ndarray) -> float:
+def predict(model: nn.Module, X: Tensor) -> np.ndarray:
+    """Return the classes that a network gives images, int64 (n,)."""
     model.eval()
     with torch.no_grad():
-        predicted = torch.cat([model(part).argmax(-1) for part in X.split(_AT_ONCE)])
-    return float((predicted.numpy() == y).mean())
+        found: np.ndarray = torch.cat([model(part).argmax(-1) for part in X.split(_AT_ONCE)]).numpy()
+    return found
+
+
+def _terms(settings: Settings) -> dict[str, Any]:
+    options = settings.get("optimizer_options", {})
+    optimizer = DecayingAdam if "decay" in options else torch.optim.Adam
+    return {"lr": settings["lr"], "optimizer": optimizer, "optimizer_options": options}
