@@ -80,6 +80,11 @@ class CutPlan:
         return sum(fragment.circuits for fragment in self.fragments)
 
     @property
+    def least_overhead(self) -> int:
+        """What the cuts multiply shots by at least, about: 4 for each wire."""
+        return int(LEAST_OVERHEAD ** len(self.places))
+
+    @property
     def overhead(self) -> int:
         """What the cuts multiply shots by for the same standard error, at most about: 16 for each wire."""
         return int(OVERHEAD ** len(self.places))
@@ -90,8 +95,7 @@ class CutPlan:
         drawn = "" if self.shots is None else f" of {self.shots:,} shots each"
         lines.append(f"{self.circuits:,} circuits per sample{drawn}, {self.uncut:,} if it were not cut")
         if self.places:
-            least = LEAST_OVERHEAD ** len(self.places)
-            lines.append(f"for the same error about {least:,} to {self.overhead:,} times as many shots")
+            lines.append(f"for the same error about {self.least_overhead:,} to {self.overhead:,} times as many shots")
         return "\n".join(lines)
 
 

@@ -119,6 +119,7 @@ def fit(
     optimizer: type[torch.optim.Optimizer] = torch.optim.Adam,
     optimizer_options: Mapping[str, Any] | None = None,
     attack: Attack | None = None,
+    class_weights: np.ndarray | None = None,
 ) -> Fitted:
     """Train a model on one thread, so that the numbers depend on the seed and not on the machine's load.
 
@@ -156,6 +157,9 @@ def fit(
         Train against it: the loss of a batch is half that of its samples, half that of the adversarial samples which
         the model of that moment has (Goodfellow et al., arXiv:1412.6572). The features must be what it attacks, such as
         pixels from 0 to 1, with their scaling in the model, see :class:`hybrid.attacks.Normalised`.
+    class_weights
+        What the loss of a sample of each class counts, ``(n_classes,)``, of the model's dtype; for
+        ``loss="cross_entropy"``.
 
     Returns
     -------
@@ -166,7 +170,7 @@ def fit(
     Raises
     ------
     ValueError
-        If the loss is unknown, `y` has not the shape of the module's output, or there is nothing to attack.
+        If the loss is unknown, `y` has not the shape of the module's output, or there is nothing to attack or to weigh.
     FloatingPointError
         If the training loss is NaN or infinite.
     CheckpointError
@@ -175,10 +179,12 @@ def fit(
         On Ctrl-C.
     """
     wrap, options = _net(loss, attack), dict(optimizer_options or {})
+    criterion = _criterion(loss, class_weights)
     watch, batches, kept = _Watch(name, on_epoch), Batches(), None
     if checkpoint is not None:
         settings = {"seed": seed, "epochs": epochs, "learning rate": lr, "batch size": batch_size, "data": digest(X, y)}
         settings |= {"validation data": None if valid is None else digest(*valid), "loss": loss}
+        settings |= {"class weights": None if class_weights is None else class_weights.tolist()}
         settings |= {"optimiser": f"{optimizer.__qualname__} {sorted(options.items())}", "attack": _named(attack)}
         kept = Checkpoints(_file(checkpoint), settings, batches, watch, _steps(every))
     with alone(seed):
@@ -193,6 +199,7 @@ def fit(
             callbacks=[watch] if kept is None else [watch, kept],
             verbose=0,
             optimizer=optimizer,
+            **criterion,
             **{f"optimizer__{name}": value for name, value in options.items()},
         ).initialize()
         n_done = 0 if kept is None else kept.resume(net)
@@ -249,6 +256,14 @@ def _net(loss: str, attack: Attack | None) -> Callable[..., NeuralNet]:
     if loss == "mse":
         raise ValueError("got an attack for loss='mse', expected classes to attack: loss='cross_entropy'")
     return partial(_hardened, attack=attack)
+
+
+def _criterion(loss: str, class_weights: np.ndarray | None) -> dict[str, Any]:
+    if class_weights is None:
+        return {}
+    if loss == "mse":
+        raise ValueError("got class_weights for loss='mse', expected classes to weigh: loss='cross_entropy'")
+    return {"criterion__weight": torch.as_tensor(class_weights)}
 
 
 def _hardened(module: Callable[..., nn.Module], *, seed: int, **settings: Any) -> NeuralNetClassifier:

@@ -54,8 +54,8 @@ def build(
         If the control has another name.
     """
     width = N_QUBITS * settings["n_circuits"]
-    narrow = nn.Linear(_flat(shape, settings), width)
-    before = [*_convolutions(shape, settings), narrow, nn.BatchNorm1d(width), Angles()]
+    narrow = nn.Linear(flat(shape, settings), width)
+    before = [*convolutions(shape, settings), narrow, nn.BatchNorm1d(width), Angles()]
     after = nn.Linear(width, n_classes)  # before the core is drawn: every control starts from the same one
     return nn.Sequential(*before, _core(settings["n_circuits"], backend, control), after)
 
@@ -63,11 +63,11 @@ def build(
 def wide(shape: Sequence[int], n_classes: int, settings: Settings, backend: Backend) -> nn.Module:
     """Return the classical rival: the same convolutions, then dense layers of the widths ``settings["wide"]``."""
     layers: list[nn.Module] = []
-    n = _flat(shape, settings)
+    n = flat(shape, settings)
     for width in settings["wide"]:
         layers += [nn.Linear(n, width), nn.ReLU()]
         n = width
-    return nn.Sequential(*_convolutions(shape, settings), *layers, nn.Linear(n, n_classes))
+    return nn.Sequential(*convolutions(shape, settings), *layers, nn.Linear(n, n_classes))
 
 
 def circuit() -> Circuit:
@@ -89,14 +89,17 @@ def _core(n_circuits: int, backend: Backend, control: str | None) -> nn.Module:
     raise ValueError(f"got control={control!r}, expected one of {', '.join(CONTROLS)} or None")
 
 
-def _convolutions(shape: Sequence[int], settings: Settings) -> Iterator[nn.Module]:
+def convolutions(shape: Sequence[int], settings: Settings, normed: bool = True) -> Iterator[nn.Module]:
+    """Yield the layers before the narrow one: twice convolution, batch norm, ReLU and pooling, then flat features."""
     before, kernel = shape[0], settings["kernel"]
     for channels in settings["channels"]:
         yield nn.Conv2d(before, channels, kernel, padding=kernel // 2)
-        yield from (nn.BatchNorm2d(channels), nn.ReLU(), nn.MaxPool2d(2))
+        yield from (nn.BatchNorm2d(channels),) if normed else ()
+        yield from (nn.ReLU(), nn.MaxPool2d(2))
         before = channels
     yield nn.Flatten()
 
 
-def _flat(shape: Sequence[int], settings: Settings) -> int:
+def flat(shape: Sequence[int], settings: Settings) -> int:
+    """Return the number of features after the convolutions."""
     return int(settings["channels"][-1] * (shape[1] // 4) * (shape[2] // 4))
