@@ -23,7 +23,7 @@ from backends.base import (
     check_not_mapped,
     rows,
 )
-from backends.fragments import Fragment, Layout, Place, compatible, divided, layout
+from backends.fragments import Fragment, Layout, Place, divided, layout
 from backends.planning import innermost
 from backends.shots import bases, checked_shots
 from circuits import Circuit, Observable, Probabilities, z_each
@@ -110,7 +110,8 @@ class Cut:
     ``ρ = ½ Σ_P Tr(P ρ) P`` on every cut wire (Peng et al., arXiv:1904.00102): with k cuts every readout is a sum of up
     to 4^k products of what is read of the fragments, so its gradient, of any order, comes from theirs by the chain
     rule: exact where the backend is exact. Each fragment is one call of the backend, its preparations being rows of it.
-    Cuts, of wires alone, are those that qiskit-addon-cutting finds. A circuit that fits is passed on as it is.
+    Cuts, of wires alone, are those that qiskit-addon-cutting finds. A circuit that fits is passed on as it is. Wrappers
+    that count or keep what is measured belong inside: ``Cut(Record(IBM(...), "run.zip"))``.
 
     Parameters
     ----------
@@ -325,7 +326,7 @@ def _stderr(parts: Layout, found: Sequence[_Read]) -> Tensor | None:
 def _variance(parts: Layout, slopes: Sequence[Tensor], errors: Sequence[Tensor]) -> Tensor:
     """Return variances (rows,); words that are never read from the same shots are independent."""
     shares = [(slope * stderr).abs() for slope, stderr in zip(slopes, errors, strict=True)]  # rows, preparations, words
-    together = [torch.as_tensor(compatible(words)).to(shares[0]) for words in parts.words]
+    together = [torch.as_tensor(each).to(shares[0]) for each in parts.together]
     each = [((a @ both) * a).sum((1, 2)) for a, both in zip(shares, together, strict=True)]
     return torch.stack(each).sum(0)
 

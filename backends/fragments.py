@@ -62,19 +62,19 @@ class Fragment:
         """The qubits of the whole circuit that it has a part of."""
         return tuple(sorted({qubit for qubit, _ in self.wires}))
 
-    @property
+    @cached_property
     def preparations(self) -> np.ndarray:
         """The angles of every preparation, float64 (4**entering, 2 * entering), in radians."""
         every = list(itertools.product(_PREPARATIONS, repeat=len(self.entering)))
         return np.array(every, dtype=float).reshape(len(every), 2 * len(self.entering))
 
-    @property
+    @cached_property
     def combined(self) -> np.ndarray:
         """The Pauli words behind the cuts from preparations, float64 (4**entering, 4**entering)."""
         return reduce(np.kron, [_COMBINED] * len(self.entering), np.ones((1, 1)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layout:
     """Fragments, what is read of each, and which products of those make up the readouts of the whole.
 
@@ -96,6 +96,11 @@ class Layout:
     words: tuple[tuple[Observable, ...], ...]
     columns: tuple[np.ndarray, ...]
     matrix: np.ndarray
+
+    @cached_property
+    def together(self) -> tuple[np.ndarray, ...]:
+        """Whether two words of a fragment can be read from the same shots, float64 (n_words, n_words) each."""
+        return tuple(compatible(words).astype(float) for words in self.words)
 
 
 def divided(circuit: Circuit, places: Iterable[Place], max_qubits: int) -> tuple[Fragment, ...]:

@@ -276,6 +276,20 @@ def test_variance_is_the_predicted_one():
     assert predicted < 4.4 / shots
 
 
+def test_the_variance_behind_one_cut_is_at_most_4_point_4_times_one():
+    """Any state before the cut, any readout a + b·σ of norm 1 behind it; every circuit has as many shots."""
+    rng = np.random.default_rng(0)
+    e, b, size = rng.normal(size=(3, 10**6)), rng.normal(size=(3, 10**6)), rng.uniform(size=(3, 10**6))
+    e *= size[0] / np.linalg.norm(e, axis=0)
+    b *= size[1] / np.linalg.norm(b, axis=0)
+    a = (1 - size[1]) * (2 * size[2] - 1)
+    r = a + np.array([b[2], -b[2], b[0], b[1]])
+    of_r = np.array([(1 + e[2] - e[0] - e[1]) / 2, (1 - e[2] - e[0] - e[1]) / 2, e[0], e[1]])
+    np.testing.assert_allclose((of_r * r).sum(0), combined(e, r))
+    variance = (b**2 * (1 - e**2)).sum(0) + (of_r**2 * (1 - r**2)).sum(0)
+    assert 4 < variance.max() < 4.4
+
+
 def test_variance_grows_with_cuts_as_stated():
     """The end of a chain, over many angles: more than uncut with all shots counted, less than 16 times per cut."""
     shots, rows = 200, 800
@@ -292,6 +306,22 @@ def test_variance_grows_with_cuts_as_stated():
     assert uncut == pytest.approx((1 - exact.square()).mean().item(), rel=0.1)
     circuits = [Cut(Statevector(), most).plan(QCNN, "Z7").circuits for most in (5, 4)]
     assert uncut < once * circuits[0] < 16 * uncut and once * circuits[0] < twice * circuits[1] < 16**2 * uncut
+
+
+def test_runs_of_one_seed_are_the_same_and_no_two_calls_are():
+    def steps(layer):
+        for _ in range(2):
+            layer.zero_grad()
+            found = layer(features(3, 3))
+            found.sum().backward()
+            yield from (found.detach(), layer.last_stderr, layer.weights.grad)
+
+    layer = small(backends.Aer(shots=100, seed=1))
+    first, again, copied = (
+        list(steps(each)) for each in (layer, small(backends.Aer(shots=100, seed=1)), copy.deepcopy(layer))
+    )
+    assert all(torch.equal(a, b) and torch.equal(a, c) for a, b, c in zip(first, again, copied, strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(first[:3], first[3:], strict=True))
 
 
 def test_errors_shrink_with_shots():
