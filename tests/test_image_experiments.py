@@ -247,6 +247,15 @@ def test_cut_and_uncut_rows_train_to_the_same_losses_and_the_verdict_says_so(tmp
     assert "train to different losses, so where the backend is exact the cut is wrong" in distributed.verdict(found)[0]
 
 
+def test_distributed_qcnn_without_the_package_that_cuts_is_one_line(tmp_path, monkeypatch):
+    def missing(name):
+        raise ModuleNotFoundError("No module named 'qiskit_addon_cutting'", name="qiskit_addon_cutting")
+
+    monkeypatch.setattr(backends, "import_module", missing)
+    with pytest.raises(ImportError, match=r"needs qiskit_addon_cutting: pip install 'hybridqml\[cutting\]'"):
+        experiment.plan(experiment.load("distributed-qcnn"), "quick", out=tmp_path)
+
+
 def test_the_row_that_is_cut_is_cut_for_five_qubits():
     model = built("distributed-qcnn", distributed.CUT, "digits")
     plan = model[-2].backend.plan(model[-2].circuit)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +17,9 @@ import backends
 from hybrid.claims import Claim, sentences
 from hybrid.classifiers import distributed_qcnn, rows
 from hybrid.experiment import Experiment, Results, Row
+
+if TYPE_CHECKING:
+    from backends.cut import CutPlan
 
 MAX_QUBITS = 5
 
@@ -63,15 +67,27 @@ def experiment() -> Experiment:
         ),
         verdict=verdict,
         data=rows.MEDMNIST_DATA,
-        check=rows.check,
+        check=check,
+        packages=("qiskit-addon-cutting",),
         least=0.0,
         most=1.0,
     )
 
 
+def check(tasks: tuple[str, ...], settings: rows.Settings, folder: Path | None) -> None:
+    """Raise ImportError without the package that finds cuts, ValueError without images, before anything is run."""
+    planned()
+    rows.check(tasks, settings, folder)
+
+
+def planned() -> CutPlan:
+    """Return what cutting the circuit takes."""
+    return backends.Cut(backends.Statevector(), MAX_QUBITS).plan(distributed_qcnn.circuit())
+
+
 def verdict(results: Results) -> list[str]:
     """Say whether cut and uncut trained alike, what a cut costs, and what is left of the claim."""
-    plan = backends.Cut(backends.Statevector(), MAX_QUBITS).plan(distributed_qcnn.circuit())
+    plan = planned()
     cost = (
         f"Cut, the circuit takes {plan.circuits} circuits per sample instead of {plan.uncut}, and with shots about "
         f"{plan.least_overhead} to {plan.overhead} times as many for the same error; what is trained here is exact "
