@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Any
 
+import numpy as np
 import torch
 from qiskit.circuit import QuantumCircuit
 from qiskit_addon_cutting.automated_cut_finding import DeviceConstraints, OptimizationParameters, find_cuts
@@ -302,13 +303,14 @@ def _planned(fragment: Fragment, words: tuple[Observable, ...]) -> FragmentPlan:
 
 def _rebuilt(parts: Layout, values: Sequence[Tensor]) -> Tensor:
     """Return the readouts of the whole circuit, (rows, n_observables)."""
-    product: Tensor | None = None
-    for fragment, columns, each in zip(parts.fragments, parts.columns, values, strict=True):
-        behind = torch.einsum("ps,rsw->rpw", torch.as_tensor(fragment.combined).to(each), each).flatten(1)
-        factor = behind.index_select(1, torch.as_tensor(columns).to(each.device))
-        product = factor if product is None else product * factor
-    assert product is not None
-    return product @ torch.as_tensor(parts.matrix).to(product)
+    factors = map(_factors, parts.fragments, parts.columns, values)
+    return reduce(torch.mul, factors) @ torch.as_tensor(parts.matrix).to(values[0])
+
+
+def _factors(fragment: Fragment, columns: np.ndarray, values: Tensor) -> Tensor:
+    """Return the factor of every product that a fragment gives, (rows, n_products)."""
+    behind = torch.einsum("ps,rsw->rpw", torch.as_tensor(fragment.combined).to(values), values)
+    return behind.flatten(1).index_select(1, torch.as_tensor(columns).to(values.device))
 
 
 def _stderr(parts: Layout, found: Sequence[_Read]) -> Tensor | None:

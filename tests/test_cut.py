@@ -16,7 +16,24 @@ pytest.importorskip("qiskit_addon_cutting")
 import backends
 from backends import Cut, ParameterShift, Spsa, Statevector
 from backends.cut import found_cuts
-from circuits import CCX, CRX, CX, RX, RY, RZ, Circuit, H, Probabilities, amplitudes, inputs, pauli, weights, z_each
+from backends.fragments import divided
+from circuits import (
+    CCX,
+    CRX,
+    CX,
+    RX,
+    RY,
+    RZ,
+    RZX,
+    Circuit,
+    H,
+    Probabilities,
+    amplitudes,
+    inputs,
+    pauli,
+    weights,
+    z_each,
+)
 from circuits.templates import angle_encoding, hardware_efficient, mps, strongly_entangling
 from hybrid.checkpoints import _counters
 from qml import QuantumLayer
@@ -106,6 +123,20 @@ def test_readouts_and_gradients_are_those_of_the_uncut_circuit(name, gradient):
     assert close(found, expected, 1e-12)
     slopes = [torch.autograd.grad(y.cos().sum(), (samples, angles), materialize_grads=True) for y in (found, expected)]
     assert all(close(a, b, 1e-12) for a, b in zip(*slopes, strict=True))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_fragments_of_any_circuit_fit_and_rebuild_it(seed):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(4, 7))
+    max_qubits = int(rng.integers(2, n))
+    pairs = [(q, (q + int(rng.integers(1, 3))) % n) for q in rng.integers(n, size=6).tolist()]
+    circuit = Circuit(n, [(RY(rng.normal(), a), RZX(rng.normal(), a, b)) for a, b in pairs])
+    places, readout = found_cuts(circuit, max_qubits), (*z_each(n), pauli("X0 Y1 Z3"))
+    assert all(len(fragment.wires) <= max_qubits for fragment in divided(circuit, places, max_qubits))
+    if len(places) <= 3:
+        found = Cut(Statevector(), max_qubits).expectation(circuit, None, features(0), readout)
+        assert close(found, dense.expectation(circuit, (), (), readout))
 
 
 @pytest.mark.parametrize("backend", [Statevector(), DenseBackend(), DenseBackend(together=True)], ids=repr)
