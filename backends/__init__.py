@@ -13,6 +13,7 @@ from backends.statevector import Statevector
 
 if TYPE_CHECKING:
     from backends.aer import Aer
+    from backends.cut import Cut
     from backends.ibm import IBM
     from backends.pennylane_convert import from_pennylane, to_pennylane
     from backends.pennylane_device import PennyLane
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 # Public name -> file of the bridge, extra that installs it.
 _BRIDGES = {
     "Aer": ("aer", "aer"),
+    "Cut": ("cut", "cutting"),
     "IBM": ("ibm", "ibm"),
     "PennyLane": ("pennylane_device", "pennylane"),
     "from_pennylane": ("pennylane_convert", "pennylane"),
@@ -36,6 +38,7 @@ __all__ = [
     "Aer",
     "Backend",
     "Capabilities",
+    "Cut",
     "Estimate",
     "EvaluatingBackend",
     "FiniteDifference",

@@ -1,5 +1,7 @@
 """Backends by name, for the command line: ``pennylane:lightning.qubit``, ``aer:shots=4096,noise=manila``.
 
+One that cuts circuits has the most qubits of a fragment, then the backend that runs them: ``cut:5:aer:shots=4096``.
+
 What stands between commas is one option, so parts of a value are joined by ``+``:
 ``aer:noise=depolarizing:0.01+readout:0.02``.
 """
@@ -22,6 +24,7 @@ NAMES = {
     "pennylane": "PennyLane",
     "qiskit": "QiskitEstimator",
     "ibm": "IBM",
+    "cut": "Cut",
 }
 
 
@@ -49,6 +52,8 @@ def get(spec: str, seed: int | None = None) -> Backend:
         known = ", ".join(NAMES)
         raise ValueError(f"got the backend {name!r}, expected one of {known}, with options as in name:key=value")
     backend = getattr(import_module("backends"), NAMES[name])
+    if name == "cut":
+        return backend(*_fragments(rest, seed))
     options = [option.split("=", 1) for option in rest.split(",") if option]
     _check_order(rest, options)
     positional = [_value(option[0]) for option in options if len(option) == 1]
@@ -59,6 +64,14 @@ def get(spec: str, seed: int | None = None) -> Backend:
         return backend(*bound.args, **bound.kwargs)
     except TypeError as error:
         raise ValueError(f"got options {rest!r} for the backend {name!r}, which it does not take: {error}") from error
+
+
+def _fragments(rest: str, seed: int | None) -> tuple[Backend, int]:
+    """Return the backend of fragments and the most qubits of one."""
+    size, _, inner = rest.partition(":")
+    if not size.isdigit() or not inner:
+        raise ValueError(f"got the backend 'cut:{rest}', expected the qubits of a fragment and a backend: cut:5:aer")
+    return get(inner, seed), int(size)
 
 
 def _give_seed(bound: BoundArguments, seed: int | None) -> None:

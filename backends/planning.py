@@ -189,7 +189,7 @@ class Counting(EvaluatingBackend):
 
     def cost(self) -> Cost:
         """Return what all calls need together."""
-        priced = _priced(self.backend)
+        priced = innermost(self.backend)
         return sum((priced.cost(*call) for call in self.calls), start=NOTHING)
 
 
@@ -213,11 +213,11 @@ def layer_cost(
     ValueError
         If the backend does not run jobs that cost something.
     """
-    counting = Counting(_checked(backend))
+    standing_in, counting = counted(_checked(backend))
     x = torch.zeros(batch_size, circuit.n_inputs, dtype=torch.float64, requires_grad=of_inputs)
     w = torch.zeros(circuit.n_weights, dtype=torch.float64, requires_grad=of_weights)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        y = counting.expectation(circuit, x, w, observables)
+        y = standing_in.expectation(circuit, x, w, observables)
         if y.requires_grad:
             y.sum().backward()
     return counting.cost()
@@ -227,19 +227,28 @@ def plan(backend: Any, step: Cost, steps: int, price_per_second: float | None = 
     """Return the plan of so many equal steps on a backend."""
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise ValueError(f"got steps={steps!r}, expected a positive integer")
-    priced = _priced(_checked(backend))
+    priced = innermost(_checked(backend))
     total = step * steps
     return Plan(
         priced.device_name, steps, step, total, priced.shots, price_per_second, priced.budget_seconds, priced.spent()
     )
 
 
+def counted(backend: Any) -> tuple[Any, Counting]:
+    """Return what stands in for a backend and measures nothing, and what counts there; cuts are made as they would."""
+    if isinstance(backend, EvaluatingBackend):
+        counting = Counting(backend)
+        return counting, counting
+    standing_in, counting = counted(backend.backend)
+    return backend.on(standing_in), counting
+
+
 def is_priced(backend: Any) -> bool:
     """Whether a backend, or the one that it wraps, knows what a call costs before it is made."""
-    return isinstance(_priced(backend), Priced)
+    return isinstance(innermost(backend), Priced)
 
 
-def _priced(backend: Any) -> Any:
+def innermost(backend: Any) -> Any:
     """Return what stands in the innermost place of wrapped backends."""
     while isinstance(getattr(backend, "backend", None), EvaluatingBackend):
         backend = backend.backend

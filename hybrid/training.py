@@ -123,6 +123,7 @@ def fit(
     schedule_options: Mapping[str, Any] | None = None,
     clip: float | None = None,
     attack: Attack | None = None,
+    class_weights: np.ndarray | None = None,
 ) -> Fitted:
     """Train a model on one thread, so that the numbers depend on the seed and not on the machine's load.
 
@@ -168,6 +169,9 @@ def fit(
         Train against it: the loss of a batch is half that of its samples, half that of the adversarial samples which
         the model of that moment has (Goodfellow et al., arXiv:1412.6572). The features must be what it attacks, such as
         pixels from 0 to 1, with their scaling in the model, see :class:`hybrid.attacks.Normalised`.
+    class_weights
+        What the loss of a sample of each class counts, ``(n_classes,)``, of the model's dtype; for
+        ``loss="cross_entropy"``.
 
     Returns
     -------
@@ -179,7 +183,7 @@ def fit(
     ------
     ValueError
         If the loss is unknown, `y` has not the shape of the module's output, `clip` is not positive, the schedule is
-        to make its steps at no known time, or there is nothing to attack.
+        to make its steps at no known time, or there is nothing to attack or to weigh.
     FloatingPointError
         If the training loss is NaN or infinite.
     CheckpointError
@@ -187,13 +191,14 @@ def fit(
     KeyboardInterrupt
         On Ctrl-C.
     """
-    wrap = _net(loss, attack)
+    wrap, criterion = _net(loss, attack), _criterion(loss, class_weights)
     watch, batches, clipping, kept = _Watch(name, on_epoch), Batches(), GradientNormClipping(_norm(clip)), None
     rate = None if schedule is None else LRScheduler(schedule, **_when(schedule_options), last_epoch=-1)
     if checkpoint is not None:
         settings = {"seed": seed, "epochs": epochs, "learning rate": lr, "batch size": batch_size, "data": digest(X, y)}
         settings |= {"validation data": None if valid is None else digest(*valid), "loss": loss}
         settings |= {"loss options": _said(loss_options), "optimiser": _said(optimizer_options, optimizer)}
+        settings |= {"class weights": None if class_weights is None else class_weights.tolist()}
         settings |= {"schedule": _said(schedule_options, schedule), "clip": clip, "attack": _named(attack)}
         kept = Checkpoints(_file(checkpoint), settings, batches, watch, _steps(every), rate)
     with alone(seed):
@@ -208,6 +213,7 @@ def fit(
             callbacks=[each for each in (watch, clipping, rate, kept) if each is not None],  # kept sees all of a step
             verbose=0,
             optimizer=optimizer,
+            **criterion,
             **{f"optimizer__{name}": value for name, value in (optimizer_options or {}).items()},
             **{f"criterion__{name}": value for name, value in (loss_options or {}).items()},
         ).initialize()
@@ -265,6 +271,14 @@ def _net(loss: str, attack: Attack | None) -> Callable[..., NeuralNet]:
     if loss == "mse":
         raise ValueError("got an attack for loss='mse', expected classes to attack: loss='cross_entropy'")
     return partial(_hardened, attack=attack)
+
+
+def _criterion(loss: str, class_weights: np.ndarray | None) -> dict[str, Any]:
+    if class_weights is None:
+        return {}
+    if loss == "mse":
+        raise ValueError("got class_weights for loss='mse', expected classes to weigh: loss='cross_entropy'")
+    return {"criterion__weight": torch.as_tensor(class_weights)}
 
 
 def _hardened(module: Callable[..., nn.Module], *, seed: int, **settings: Any) -> NeuralNetClassifier:

@@ -287,6 +287,26 @@ def test_numbers_of_another_shape_are_refused():
         training.fit(numbers, X, NUMBERS[:, 0], loss="mse")
 
 
+def test_classes_are_weighed_as_in_a_loop():
+    """One step of all samples: the loss is the mean of the samples' losses, each times the weight of its class."""
+    weights = np.array([0.5, 1.0, 4.0], np.float32)
+    torch.manual_seed(0)
+    model = small()
+    each = nn.functional.cross_entropy(model(torch.from_numpy(X)), torch.from_numpy(Y), reduction="none")
+    shares = torch.from_numpy(weights)[torch.from_numpy(Y)]
+    fitted = training.fit(small, X, Y, epochs=1, batch_size=len(Y), class_weights=weights)
+    assert fitted.history[0]["train_loss"] == pytest.approx(((each * shares).sum() / shares.sum()).item(), rel=1e-5)
+    with pytest.raises(ValueError, match="got class_weights for loss='mse', expected classes to weigh: loss='cross_e"):
+        training.fit(small, X, X, loss="mse", class_weights=weights)
+
+
+def test_a_checkpoint_of_other_class_weights_is_refused(tmp_path):
+    path = tmp_path / "run.ckpt"
+    training.fit(small, X, Y, epochs=1, checkpoint=path, every=1, class_weights=np.ones(3, np.float32))
+    with pytest.raises(CheckpointError, match="another class weights"):
+        training.fit(small, X, Y, epochs=1, checkpoint=path, every=1)
+
+
 def test_an_unknown_loss():
     with pytest.raises(ValueError, match="got loss='mae', expected one of 'cross_entropy', 'mse': loss='mse'"):
         training.fit(numbers, X, NUMBERS, loss="mae")

@@ -55,8 +55,8 @@ def build(
         If the control has another name.
     """
     width = N_QUBITS * settings["n_circuits"]
-    narrow = nn.Linear(_flat(shape, settings), width)
-    before = [*_convolved(shape, settings), narrow, nn.BatchNorm1d(width), Angles()]
+    narrow = nn.Linear(flat(shape, settings), width)
+    before = [*convolved(shape, settings), narrow, nn.BatchNorm1d(width), Angles()]
     after = nn.Linear(width, n_classes)  # before the core is drawn: every control starts from the same one
     return nn.Sequential(*before, _core(settings["n_circuits"], backend, control), after)
 
@@ -64,11 +64,11 @@ def build(
 def wide(shape: Sequence[int], n_classes: int, settings: Settings, backend: Backend) -> nn.Module:
     """Return the classical rival: the same convolutions, then dense layers of the widths ``settings["wide"]``."""
     layers: list[nn.Module] = []
-    n = _flat(shape, settings)
+    n = flat(shape, settings)
     for width in settings["wide"]:
         layers += [nn.Linear(n, width), nn.ReLU()]
         n = width
-    return nn.Sequential(*_convolved(shape, settings), *layers, nn.Linear(n, n_classes))
+    return nn.Sequential(*convolved(shape, settings), *layers, nn.Linear(n, n_classes))
 
 
 def circuit() -> Circuit:
@@ -90,10 +90,12 @@ def _core(n_circuits: int, backend: Backend, control: str | None) -> nn.Module:
     raise ValueError(f"got control={control!r}, expected one of {', '.join(CONTROLS)} or None")
 
 
-def _convolved(shape: Sequence[int], settings: Settings) -> Iterator[nn.Module]:
-    yield from convolutions(shape[0], settings["channels"], settings["kernel"])
+def convolved(shape: Sequence[int], settings: Settings, normed: bool = True) -> Iterator[nn.Module]:
+    """Yield the layers before the narrow one: convolutions, with batch norm or without, then flat features."""
+    yield from convolutions(shape[0], settings["channels"], settings["kernel"], normed)
     yield nn.Flatten()
 
 
-def _flat(shape: Sequence[int], settings: Settings) -> int:
+def flat(shape: Sequence[int], settings: Settings) -> int:
+    """Return the number of features after the convolutions."""
     return int(settings["channels"][-1] * (shape[1] // 4) * (shape[2] // 4))

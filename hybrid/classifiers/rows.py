@@ -15,7 +15,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.metrics import accuracy_score, balanced_accuracy_score
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn
 
 import backends
@@ -33,7 +35,11 @@ Prepare = Callable[[Tensor, Settings], Tensor]  # images (N, 1, H, W) to what a 
 TASKS = ("digits", "mnist")
 NEEDS_DATA = ("mnist",)  # digits are part of scikit-learn
 
+MEDMNIST = ("breastmnist", "pneumoniamnist")
+
 DATA = "a folder with MNIST-type IDX files of 28 × 28 pixels (train-images-idx3-ubyte, …, .gz or not)"
+
+MEDMNIST_DATA = "a folder with breastmnist.npz and pneumoniamnist.npz of MedMNIST (arXiv:2110.14795), 28 × 28 pixels"
 
 _TEST_SHARE = 0.2  # of the digits, which have no official test part, unless settings say another
 _AT_ONCE = 500  # test images that are classified at once
@@ -59,11 +65,12 @@ def images(case: Case) -> Split:
 def _load(task: str, folder: Path | None) -> Dataset:
     if task == "digits":
         return data.load("digits")
+    expected = MEDMNIST_DATA if task in MEDMNIST else DATA
     if folder is None:
-        raise ValueError(f"got the task {task} without data, expected {DATA}: name it with --data")
-    found = data.load(folder)
+        raise ValueError(f"got the task {task} without data, expected {expected}: name it with --data")
+    found = data.load(folder / f"{task}.npz" if task in MEDMNIST else folder)
     if found.image_shape != (28, 28):
-        raise ValueError(f"got data of shape {found.image_shape or found.X.shape[1:]} in {folder}, expected {DATA}")
+        raise ValueError(f"got data of shape {found.image_shape or found.X.shape[1:]} in {folder}, expected {expected}")
     return found
 
 
@@ -87,13 +94,21 @@ def check(tasks: tuple[str, ...], settings: Settings, folder: Path | None) -> No
 # --- rows ----------------------------------------------------------------------------------------------------------
 
 
+def doubled(images: Tensor, settings: Settings) -> Tensor:
+    """Return the images in double precision, for networks that compute in it."""
+    return images.double()
+
+
 def as_they_are(images: Tensor, settings: Settings) -> Tensor:
     """Return the images."""
     return images
 
 
 def trained(case: Case, build: Build, prepare: Prepare = as_they_are, **options: Any) -> Outcome:
-    """Train a network; its circuits, if it has some, run on the backend of the case."""
+    """Train a network; its circuits, if it has some, run on the backend of the case.
+
+    Where the settings of the task are ``balanced``, every class counts as much as the others, in loss and score.
+    """
     found, settings, start = images(case), case.settings[case.task], time.perf_counter()
     X = prepare(torch.as_tensor(found.X), settings)
     prepared = time.perf_counter() - start
@@ -103,20 +118,21 @@ def trained(case: Case, build: Build, prepare: Prepare = as_they_are, **options:
     fitted = fit(case, make, X.numpy(), found.y, **_terms(settings))
     start = time.perf_counter()
     predicted = predict(fitted.net.module_, prepare(torch.as_tensor(found.X_test), settings))
-    correct = float((predicted == found.y_test).mean())
     seconds = {"training": prepared + fitted.seconds, "prediction": time.perf_counter() - start}
-    extra = {"train_loss": fitted.history[-1]["train_loss"]}
-    return Outcome(correct, count_parameters(fitted.net.module_), seconds, extra)
+    losses = [epoch["train_loss"] for epoch in fitted.history]
+    extra = {"train_loss": losses[-1], "train_losses": losses}
+    return Outcome(_score(settings, predicted, found.y_test), count_parameters(fitted.net.module_), seconds, extra)
 
 
 def logistic(case: Case, prepare: Prepare = as_they_are) -> Outcome:
-    """Logistic regression on the pixels, of mean 0 and variance 1 in the train part."""
+    """Logistic regression on the pixels, of mean 0 and variance 1 in the train part; balanced as :func:`trained`."""
     found, settings, start = images(case), case.settings[case.task], time.perf_counter()
     X, X_test = (prepare(torch.as_tensor(part), settings).flatten(1).numpy() for part in (found.X, found.X_test))
     scaler = StandardScaler().fit(X)
-    model = logistic_regression.build(X.shape[1], int(found.y.max()) + 1).fit(scaler.transform(X), found.y)
+    options = {"class_weight": "balanced"} if settings.get("balanced") else {}
+    model = logistic_regression.build(X.shape[1], int(found.y.max()) + 1, **options).fit(scaler.transform(X), found.y)
     between = time.perf_counter()
-    correct = float((model.predict(scaler.transform(X_test)) == found.y_test).mean())
+    correct = _score(settings, model.predict(scaler.transform(X_test)), found.y_test)
     seconds = {"training": between - start, "prediction": time.perf_counter() - between}
     return Outcome(correct, count_parameters(model), seconds)
 
@@ -134,6 +150,7 @@ def fit(case: Case, build: Callable[[], nn.Module], X: np.ndarray, y: np.ndarray
         loss_options=settings.get("loss_options"),
         on_epoch=lambda epoch: case.tell(int(epoch["epoch"]), settings["epochs"]),
         checkpoint=case.checkpoint,
+        class_weights=_class_weights(X, y) if settings.get("balanced") else None,
         **terms,
     )
 
@@ -150,3 +167,13 @@ def _terms(settings: Settings) -> dict[str, Any]:
     options = settings.get("optimizer_options", {})
     optimizer = DecayingAdam if "decay" in options else torch.optim.Adam
     return {"lr": settings["lr"], "optimizer": optimizer, "optimizer_options": options}
+
+
+def _class_weights(X: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return weights with which every class counts as much as the others, of the dtype of the samples."""
+    return compute_class_weight("balanced", classes=np.unique(y), y=y).astype(X.dtype)
+
+
+def _score(settings: Settings, predicted: np.ndarray, y: np.ndarray) -> float:
+    """Return the share of samples that are right; where the settings are balanced, the mean share of all classes."""
+    return float((balanced_accuracy_score if settings.get("balanced") else accuracy_score)(y, predicted))
