@@ -222,8 +222,8 @@ def load(name: str | Path, data: str | Path | None = None) -> Series:
     name : str or path
         One of :func:`names`, or the path of a CSV file, whose last column is read.
     data : path, optional
-        A folder with CSV files, or one such file, to read a measured series from; if not given, the packages that
-        hold them are asked.
+        A folder with CSV files, there or in a folder ``timeseries`` in it, or one such file, to read a measured series
+        from; if not given, the packages that hold them are asked.
 
     Raises
     ------
@@ -233,11 +233,18 @@ def load(name: str | Path, data: str | Path | None = None) -> Series:
     if name in GENERATED:
         return GENERATED[str(name)]()
     if name in MEASURED:
-        read, files = MEASURED[str(name)]
-        return read(None if data is None else _file(Path(data), files))
+        return MEASURED[str(name)][0](None if data is None else _file(str(name), Path(data)))
     if Path(name).suffix == ".csv" and Path(name).is_file():
         return read_csv(name)
     raise ValueError(f"got the series {str(name)!r}, expected one of {', '.join(names())}, or the path of a CSV file")
+
+
+def files(name: str, data: Path) -> list[Path]:
+    """Return the files that :func:`load` finds for a series, best first; none for a series that is computed."""
+    if name in GENERATED or data.is_file():
+        return [] if name in GENERATED else [data]
+    places = (data / folder / file for file in MEASURED[name][1] for folder in ("", "timeseries"))
+    return [place for place in places if place.is_file()]
 
 
 def read_csv(path: str | Path, column: str | None = None, inputs: Sequence[str] = ()) -> Series:
@@ -315,12 +322,12 @@ def _flow(x: float, delayed: float) -> float:
 # --- files ---------------------------------------------------------------------------------------------------------
 
 
-def _file(data: Path, files: tuple[str, ...]) -> Path:
-    if data.is_file():
-        return data
-    if found := [data / name for name in files if (data / name).is_file()]:
+def _file(name: str, data: Path) -> Path:
+    if found := files(name, data):
         return found[0]
-    raise ValueError(f"{data} has no {' or '.join(files)}, expected a folder with it, or a CSV file: give its path")
+    raise ValueError(
+        f"{data} has no {' or '.join(MEASURED[name][1])}, expected a folder with it, or a CSV file: give its path"
+    )
 
 
 def _lines(path: Path) -> list[list[str]]:
