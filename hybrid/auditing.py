@@ -23,6 +23,7 @@ from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
 from backends import Statevector
+from circuits.checks import whole
 from hybrid import checks, controls, progress, records, report, running, statistics, surrogate, training, units
 from hybrid.compare import Comparison, Plan, Row
 from hybrid.controls import Source
@@ -169,8 +170,8 @@ def audit(
     rates = _rates(learning_rates)
     fields = {
         "data": dataset.fingerprint,
-        "epochs": checks.positive("epochs", checks.whole("epochs", epochs)),
-        "batch_size": checks.positive("batch_size", checks.whole("batch_size", batch_size)),
+        "epochs": whole("epochs", epochs),
+        "batch_size": whole("batch_size", batch_size),
         "test_size": checks.number("test_size", test_size),
         "n_train": None,
         "n_parameters": None,

@@ -22,6 +22,7 @@ import joblib
 import numpy as np
 from torch import nn
 
+from circuits.checks import whole
 from hybrid import attacks, checkpoints, checks, compare, progress, records, running, training, units
 from hybrid.attacks import Normalised, Robustness
 from hybrid.compare import Build, Comparison, Plan
@@ -153,10 +154,10 @@ def plan(
         "methods": _methods(methods),
         "norm": norm,
         "eps": _radii(norm, eps),
-        "n_steps": n_steps,
-        "restarts": restarts,
+        "n_steps": whole("n_steps", n_steps),
+        "restarts": whole("restarts", restarts, 0),
         "above": None if above is None else checks.number("above", above),
-        "n_attacked": checks.positive("n_attacked", checks.whole("n_attacked", n_attacked)),
+        "n_attacked": whole("n_attacked", n_attacked),
     }
     attacks.pgd(1.0, norm, n_steps, restarts)
     radius = None if harden is None else checks.positive("harden", checks.number("harden", harden))

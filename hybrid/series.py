@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from circuits.checks import whole
+
 Array = np.ndarray
 
 
@@ -109,8 +111,8 @@ def narma(order: int, n_steps: int = 300, seed: int | None = None) -> Series:
     ValueError
         If a number is out of range, or the series diverges.
     """
-    check_count("order", order, 1)
-    check_count("n_steps", n_steps, order + 1)
+    whole("order", order)
+    whole("n_steps", n_steps, order + 1)
     u = _sines(n_steps) if seed is None else np.random.RandomState(seed).uniform(0, 0.5, n_steps)
     values = np.fromiter(_narma(order, u, 0 if seed is None else order - 1), float)
     if not values.max() < 10:  # NaN too
@@ -136,7 +138,7 @@ def mackey_glass(tau: float = 17.0, n_steps: int = 5000) -> Series:
     ValueError
         If a number is out of range.
     """
-    check_count("n_steps", n_steps, 1)
+    whole("n_steps", n_steps)
     lag = round(10 * tau) if np.isfinite(tau) else 0
     if lag < 1 or abs(lag - 10 * tau) > 1e-9:
         raise ValueError(f"got tau={tau}, expected a positive multiple of 0.1, the step of the integration: tau=17")
@@ -362,12 +364,6 @@ def _is_number(cell: str) -> bool:
 
 
 # --- checks --------------------------------------------------------------------------------------------------------
-
-
-def check_count(name: str, value: Any, least: int) -> None:
-    """Raise ValueError unless ``value`` is an integer of at least ``least``."""
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-        raise ValueError(f"got {name}={value!r}, expected an integer of at least {least}: pass {name}={least}")
 
 
 def _checked(what: str, argument: str, values: Any, ndim: int) -> Array:

@@ -296,7 +296,7 @@ def test_learning_rates(rates):
 
 def test_numbers():
     refused(ValueError, "learning_rates is -1.0: expected a positive number", learning_rates=[-1])
-    refused(ValueError, "epochs is 0: expected a positive number", epochs=0)
-    refused(TypeError, "batch_size is 1.5: expected a whole number", batch_size=1.5)
+    refused(ValueError, "got epochs=0, expected an integer of at least 1: pass epochs=1, for example", epochs=0)
+    refused(ValueError, "got batch_size=1.5, expected an integer of at least 1: pass batch_size=1", batch_size=1.5)
     refused(ValueError, "seeds is 0: expected a number of seeds from 1", seeds=0)
     refused(ValueError, "test_size is 2.0, but data has 40 samples in 2 classes", test_size=2)

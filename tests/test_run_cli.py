@@ -238,7 +238,7 @@ def test_ctrl_c_counts_the_runs_of_all_experiments(tmp_path, run, two):
         (["toy-paper", "--all"], r"got 'toy-paper' and --all, expected one of them: leave one out\."),
         (["--all", "--task", "sine"], r"got --task with --all, expected one experiment: name it instead of --all\."),
         (["toy-paper", "--seeds", "0"], r"seeds is 0: expected a number of seeds from 1, or a list .*"),
-        (["toy-paper", "--jobs", "-1"], r"jobs is -1: expected a positive number\."),
+        (["toy-paper", "--jobs", "-1"], r"got jobs=-1, expected an integer of at least 1: pass jobs=1, for example"),
         (["toy-paper", "--backend", "aerr"], r".*'aerr', expected one of statevector, .*"),
         (["toy-paper", "--data", "nowhere"], r"got the data nowhere, which is not there, expected a file with a .*\."),
         (["toy-paper", "--out", "FILE"], r"Cannot write to the output folder .*FILE \(.*\): choose another one\."),
