@@ -387,9 +387,8 @@ def plan(
     _known("level", (level,), LEVELS)
     path = _data(experiment, data)
     left_out = _without_data(experiment, path) if tasks is None else ()
-    chosen = tuple(
-        dict.fromkeys(task for task in (experiment.tasks if tasks is None else tasks) if task not in left_out)
-    )
+    wanted = experiment.tasks if tasks is None else tasks
+    chosen = tuple(dict.fromkeys(task for task in wanted if task not in left_out))
     _known("task", chosen, experiment.tasks)
     settings = dict(experiment.levels[level])
     n_seeds = settings.pop("seeds")

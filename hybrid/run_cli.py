@@ -91,13 +91,14 @@ def _folders(name: str | None, every: bool, level: str, out: Path | None) -> dic
 
 
 def _plan(name: str, level: str, out: Path, data: Path | None, every: bool, options: Mapping[str, Any]) -> Plan:
-    """Check everything before anything is run; with --all, data go to the experiments that read some of them."""
+    """Check everything before anything is run; data that are for all experiments may be of no use to this one."""
     from hybrid import experiment
 
     found = experiment.load(name)
-    chosen = every or str(data) == os.environ.get(VARIABLE)  # not for this experiment
-    given = data if data is None or not data.exists() or not chosen or experiment.reads(found, data) else None
-    return experiment.plan(found, level, out=out, data=given, command=shlex.join(["qml", *sys.argv[1:]]), **options)
+    for_all = every or str(data) == os.environ.get(VARIABLE)
+    if for_all and data is not None and data.exists() and not experiment.reads(found, data):
+        data = None
+    return experiment.plan(found, level, out=out, data=data, command=shlex.join(["qml", *sys.argv[1:]]), **options)
 
 
 def _say_what_is_left_out(plan: Plan) -> None:
