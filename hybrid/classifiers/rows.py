@@ -51,7 +51,7 @@ def images(case: Case) -> Split:
     official test part, and ``classes``: the first so many.
     """
     chosen = case.settings[case.task]
-    found = _first_classes(_load(case.task, case.data), chosen.get("classes"))
+    found = _first_classes(loaded(case.task, case.data), chosen.get("classes"))
     parts = data.split(found, 0, chosen.get("test_share", _TEST_SHARE), chosen.get("n_train"))
     kept = np.random.default_rng(0).permutation(len(parts.y_test))[: chosen.get("n_test")]
     # One factor for all pixels: it is the brightest pixel of the train part that is 1.
@@ -62,7 +62,8 @@ def images(case: Case) -> Split:
 
 
 @lru_cache(maxsize=1)  # rows of one task follow each other
-def _load(task: str, folder: Path | None) -> Dataset:
+def loaded(task: str, folder: Path | None) -> Dataset:
+    """Return the images of a task as they are."""
     if task == "digits":
         return data.load("digits")
     if not files(task, folder):
@@ -95,7 +96,7 @@ def check(tasks: tuple[str, ...], settings: Settings, folder: Path | None) -> No
     """
     for task in tasks:
         images(Case(task, 0, settings, "statevector", folder, lambda *_: None, None))
-        if note := _load(task, folder).note:
+        if note := loaded(task, folder).note:
             print(f"Note on {task}: {note}", file=sys.stderr)
 
 
