@@ -81,6 +81,7 @@ def experiment() -> Experiment:
         ),
         verdict=verdict,
         data=rows.DATA,
+        files=rows.files,
         check=rows.check,
         least=0.0,
         most=1.0,

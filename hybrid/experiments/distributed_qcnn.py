@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MAX_QUBITS = 5
 
+MEDMNIST = ("breastmnist", "pneumoniamnist")
+
 UNCUT, CUT = "QCNN, not cut", f"QCNN, cut to {MAX_QUBITS} qubits"
 FROZEN, LINEAR = "QCNN, circuit frozen", "linear layer and tanh for the circuit"
 
@@ -57,8 +59,8 @@ def experiment() -> Experiment:
         ),
         metric="balanced test accuracy",
         lower_is_better=False,
-        tasks=("digits", *rows.MEDMNIST),
-        needs_data=rows.MEDMNIST,
+        tasks=("digits", *MEDMNIST),
+        needs_data=MEDMNIST,
         rows=tuple(_rows()),
         levels=LEVELS,
         claims=(
@@ -66,7 +68,8 @@ def experiment() -> Experiment:
             Claim("training the circuit helps", UNCUT, FROZEN),
         ),
         verdict=verdict,
-        data=rows.MEDMNIST_DATA,
+        data=rows.DATA,
+        files=rows.files,
         check=check,
         packages=("qiskit-addon-cutting",),
         least=0.0,

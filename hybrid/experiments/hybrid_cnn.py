@@ -77,6 +77,7 @@ def experiment() -> Experiment:
         claims=tuple(_claims()),
         verdict=verdict,
         data=rows.DATA,
+        files=rows.files,
         check=rows.check,
         least=0.0,
         most=1.0,
