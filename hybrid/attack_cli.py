@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from hybrid import backends_cli
+from hybrid.data_cli import loaded
 from hybrid.stop import kept_in, resumable, wrong_input
 
 if TYPE_CHECKING:
@@ -60,10 +61,9 @@ def attack(
     that other attacks on them train nothing again. Stop it whenever you like: the same command goes on where it was.
     """
     with wrong_input():
-        from hybrid.data import load
         from hybrid.robustness import plan
 
-        dataset = load(data)
+        dataset = loaded(data)
         planned = plan(
             dataset,
             backends_cli.chosen(models),

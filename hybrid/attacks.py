@@ -26,6 +26,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from circuits.checks import whole
+
 NORMS = ("inf", "2")
 
 
@@ -101,9 +103,7 @@ class Attack:
         if self.norm not in NORMS:
             raise ValueError(f"got norm={self.norm!r}, expected one of {', '.join(map(repr, NORMS))}: norm='inf'")
         for name, least in (("n_steps", 1), ("restarts", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ValueError(f"got {name}={value!r}, expected a whole number from {least}: {name}={least}")
+            whole(name, getattr(self, name), least)
         if self.bounds is not None and not self.bounds[0] < self.bounds[1]:
             raise ValueError(f"got bounds={self.bounds}, expected the smaller one first: bounds=(0.0, 1.0)")
 

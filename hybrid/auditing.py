@@ -23,6 +23,7 @@ from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
 from backends import Statevector
+from circuits.checks import whole
 from hybrid import checks, controls, progress, records, report, running, statistics, surrogate, training, units
 from hybrid.compare import Comparison, Plan, Row
 from hybrid.controls import Source
@@ -54,10 +55,13 @@ class Audit:
     verdict
         ``outcome`` is ``helps``, ``hurts``, ``no evidence`` or ``one seed``; ``sentence`` says it in words;
         ``contrasts`` are the paired differences.
+    tried
+        The learning rates that every row was trained with.
     """
 
     comparison: Comparison
     verdict: Verdict
+    tried: tuple[float, ...]
 
     @property
     def table(self) -> Table:
@@ -74,6 +78,23 @@ class Audit:
         """The chosen learning rate of every row, one per seed."""
         pairs = [(unit.variant, unit.lr) for unit in self.comparison.units if unit.variant != "surrogate"]
         return {name: [lr for each, lr in pairs if each == name] for name in dict.fromkeys(name for name, _ in pairs)}
+
+    def write(self, out: str | Path | None = None) -> list[Path]:
+        """Write ``report.md``, ``report.html`` and plots, and return the files; each is written whole or not at all.
+
+        Parameters
+        ----------
+        out
+            A folder; that of the records if None.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written to.
+        """
+        from hybrid import audit_report
+
+        return audit_report.write(self, self.comparison.out if out is None else Path(out))
 
     def __str__(self) -> str:
         from rich.console import Console
@@ -133,7 +154,7 @@ def audit(
     Returns
     -------
     Audit
-        ``print(audit)`` shows the table and the verdict.
+        ``print(audit)`` shows the table and the verdict, ``audit.write()`` writes a report.
 
     Raises
     ------
@@ -149,8 +170,8 @@ def audit(
     rates = _rates(learning_rates)
     fields = {
         "data": dataset.fingerprint,
-        "epochs": checks.positive("epochs", checks.whole("epochs", epochs)),
-        "batch_size": checks.positive("batch_size", checks.whole("batch_size", batch_size)),
+        "epochs": whole("epochs", epochs),
+        "batch_size": whole("batch_size", batch_size),
         "test_size": checks.number("test_size", test_size),
         "n_train": None,
         "n_parameters": None,
@@ -384,7 +405,8 @@ def _result(trained: Comparison) -> Audit:
     found, kept = zip(*(*chosen, *surrogates), strict=True)
     comparison = Comparison(trained.out, None, found, kept)
     verdict = statistics.verdict(comparison, NAME)
-    return Audit(comparison, replace(verdict, sentence=f"{verdict.sentence} {_fidelity(comparison)}"))
+    tried = tuple(dict.fromkeys(unit.lr for unit in trained.units))
+    return Audit(comparison, replace(verdict, sentence=f"{verdict.sentence} {_fidelity(comparison)}"), tried)
 
 
 def _seeds(comparison: Comparison) -> list[int]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hybrid.data_cli import loaded
 from hybrid.stop import Stop, wrong_input
 
 if TYPE_CHECKING:
@@ -75,9 +76,8 @@ def plan(
     """Say what 'qml compare' with the same options costs on a device; nothing is sent."""
     with wrong_input():
         from hybrid import compare, costs
-        from hybrid.data import load
 
-        dataset = load(data)
+        dataset = loaded(data)
         planned = compare.plan(
             dataset,
             chosen(models),

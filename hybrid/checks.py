@@ -8,6 +8,8 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
+from circuits.checks import whole
+
 
 def seeds(seeds: Any) -> list[int]:
     """Return the seeds 0, 1, … of a number of seeds, or the seeds themselves."""
@@ -27,14 +29,7 @@ def jobs(jobs: Any) -> int:
     """Return a number of processes; the number of cores if None."""
     import joblib
 
-    return joblib.cpu_count() if jobs is None else positive("jobs", whole("jobs", jobs))
-
-
-def whole(name: str, number: Any) -> Any:
-    """Return a whole number as Python's own."""
-    if not _is_whole(number):
-        raise TypeError(f"{name} is {number!r}: expected a whole number, such as {name}=10.")
-    return int(number)
+    return joblib.cpu_count() if jobs is None else whole("jobs", jobs)
 
 
 def number(name: str, number: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from hybrid import attack_cli, backends_cli, jobs_cli, listing, run_cli
+from hybrid import attack_cli, backends_cli, data_cli, jobs_cli, listing, run_cli
 from hybrid.stop import Stop, kept_in, resumable, wrong_input
 
 if TYPE_CHECKING:
@@ -54,9 +54,8 @@ def compare(
     """
     with wrong_input():
         from hybrid.compare import plan
-        from hybrid.data import load
 
-        dataset = load(data)
+        dataset = data_cli.loaded(data)
         planned = plan(
             dataset,
             backends_cli.chosen(models),
@@ -85,15 +84,7 @@ def list_models() -> None:
         listing.show(title, listing.summaries(package))
 
 
-@app.command("data")
-def list_data() -> None:
-    """List the data sets and the forms of data that can be read."""
-    from hybrid.data import FORMS, SKLEARN
-
-    listing.show("By name", [f"{name} (part of scikit-learn, no download)" for name in SKLEARN])
-    listing.show("Or", list(FORMS))
-
-
+data_cli.register(app)
 attack_cli.register(app)
 backends_cli.register(app)
 run_cli.register(app)

@@ -21,6 +21,7 @@ import joblib
 import numpy as np
 from torch import nn
 
+from circuits.checks import whole
 from hybrid import checks, models, records, running, workers
 from hybrid.baselines import logistic_regression, mlp
 from hybrid.data import Dataset, split
@@ -197,11 +198,11 @@ def plan(
     hybrids, seeds = resolve(models), checks.seeds(seeds)
     fields = {
         "data": dataset.fingerprint,
-        "epochs": checks.positive("epochs", checks.whole("epochs", epochs)),
+        "epochs": whole("epochs", epochs),
         "lr": checks.positive("lr", checks.number("lr", lr)),
-        "batch_size": checks.positive("batch_size", checks.whole("batch_size", batch_size)),
+        "batch_size": whole("batch_size", batch_size),
         "test_size": checks.number("test_size", test_size),
-        "n_train": None if n_train is None else checks.whole("n_train", n_train),
+        "n_train": None if n_train is None else whole("n_train", n_train),
         "backend": backend,
     }
     jobs = checks.jobs(jobs)

@@ -1,8 +1,9 @@
-"""Data sets for classification, all as one :class:`Dataset`: scikit-learn's own, IDX folders, ``.npz`` files, OpenML.
+"""Data sets for classification, all as one :class:`Dataset`: by name, from folders and files, from OpenML.
 
 IDX is the format of MNIST (LeCun, Cortes and Burges): two zero bytes, a type code, the number of dimensions, the
 dimensions as big-endian 32-bit integers, then the values. MedMNIST-type files (arXiv 2110.14795) hold
-``{train,val,test}_{images,labels}``; the Keras kind holds ``{x,y}_{train,test}``.
+``{train,val,test}_{images,labels}``; the Keras kind holds ``{x,y}_{train,test}``. CIFAR's binary files hold one or two
+bytes of classes, the last one the finer, and 3072 of pixels for every image, plane by plane.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil, prod
 from pathlib import Path
@@ -21,11 +22,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hybrid import catalogue, fetching
+
 Array = np.ndarray
 
 SKLEARN = ("breast_cancer", "digits", "iris", "wine")
 FORMS = (
     "a folder with MNIST-type IDX files (train-images-idx3-ubyte, train-labels-idx1-ubyte, .gz or not)",
+    "a folder cifar-10-batches-bin or cifar-100-binary, CIFAR's binary version",
     "a MedMNIST-type .npz file (train_images, train_labels, test_images, test_labels; or x_train, y_train, …)",
     "openml:NAME, fetched from openml.org by scikit-learn",
 )
@@ -50,7 +54,9 @@ class Dataset:
     class_names
         One name per class.
     image_shape
-        Shape of one image, such as ``(28, 28)``, or None for a table.
+        Shape of one image, such as ``(28, 28)``, in colour ``(3, 32, 32)``, or None for a table.
+    note
+        In which way a set loaded by name is not the official one.
 
     Raises
     ------
@@ -65,6 +71,7 @@ class Dataset:
     y_test: Array | None
     class_names: tuple[str, ...]
     image_shape: tuple[int, ...] | None
+    note: str = ""
 
     def __post_init__(self) -> None:
         for labels in (self.y, self.y_test):
@@ -110,37 +117,37 @@ def load(name: str | Path, folder: str | Path | None = None) -> Dataset:
     Parameters
     ----------
     name
-        ``digits``, ``breast_cancer``, ``wine`` or ``iris`` (part of scikit-learn, no download); the path of a folder
-        with IDX files or of an ``.npz`` file; or ``openml:NAME``, the only form that uses the network.
+        ``digits``, ``breast_cancer``, ``wine`` or ``iris`` (part of scikit-learn, no download); an image set
+        (``mnist``, ``fashion-mnist``, ``cifar10``, ``cifar100``, ``breastmnist``, ``pneumoniamnist``, ``mednist``),
+        looked for on disk and else fetched once and cached; the path of a folder with IDX or CIFAR files or of an
+        ``.npz`` file; or ``openml:NAME``.
     folder
-        Where a relative path starts; the working directory if None.
+        Where an image set is looked for and a relative path starts; if None, the working directory, and then the
+        folder that the environment variable ``QML_DATA`` names.
 
     Returns
     -------
     Dataset
-        Unscaled features and classes. A validation part on disk is left aside: nothing is chosen with it.
+        Unscaled features and classes. A validation part on disk is left aside: nothing is chosen with it. Colour
+        images in files, uint8 (H, W, 3), become (3, H, W).
 
     Raises
     ------
     ValueError
-        If the name is unknown, files are missing or broken, or the data are empty, not numeric or not finite.
+        If the name is unknown, files are missing or broken, the data are empty, not numeric or not finite, or a set is
+        neither on disk nor to be had from the network.
     OSError
         If a file cannot be read.
     """
     name = str(name)
     if name in SKLEARN:
         return _from_sklearn(name)
+    if name in catalogue.KNOWN:
+        return _by_name(name, catalogue.find(name, *catalogue.folders(folder)) or fetching.fetch(name))
     if name.startswith("openml:"):
         return _from_openml(name.removeprefix("openml:"))
-    path = Path(folder or ".") / name
-    if path.is_dir():
-        return _from_idx(path)
-    if path.is_file() and path.suffix == ".npz":
-        return _from_npz(path)
-    raise ValueError(
-        f"Unknown data set {name!r}: expected one of {', '.join(SKLEARN)}, {'; '.join(FORMS)}. "
-        f"There is no folder and no .npz file at {path}."
-    )
+    paths = [each / name for each in catalogue.folders(folder)]
+    return _from_disk(name, next((path for path in paths if path.exists()), paths[0]))
 
 
 def from_arrays(X: Any, y: Any, X_test: Any = None, y_test: Any = None, *, name: str = "data") -> Dataset:
@@ -228,6 +235,24 @@ def _stratified(dataset: Dataset, X: Array, y: Array, n_second: int, seed: int) 
     return train_test_split(X, y, test_size=n_second, random_state=seed, stratify=y)
 
 
+def _by_name(name: str, place: Path) -> Dataset:
+    found = _from_disk(name, place)
+    catalogue.check(name, place, found.image_shape)
+    n_test = 0 if found.y_test is None else len(found.y_test)
+    return replace(found, name=name, note=catalogue.note(name, place, len(found.y), n_test))
+
+
+def _from_disk(name: str, path: Path) -> Dataset:
+    if path.is_dir():
+        return _from_cifar(path) if path.name.startswith(catalogue.CIFAR) else _from_idx(path)
+    if path.is_file() and path.suffix == ".npz":
+        return _from_npz(path)
+    raise ValueError(
+        f"Unknown data set {name!r}: expected one of {', '.join((*SKLEARN, *catalogue.KNOWN))}, {'; '.join(FORMS)}. "
+        f"There is no folder and no .npz file at {path}."
+    )
+
+
 def _from_sklearn(name: str) -> Dataset:
     import sklearn.datasets
 
@@ -246,7 +271,7 @@ def _from_openml(name: str) -> Dataset:
 
 
 def _from_npz(path: Path) -> Dataset:
-    arrays = _read_npz(path)
+    arrays = {key: _planes(array) for key, array in _read_npz(path).items()}
     for x, y, x_test, y_test in (
         ("train_images", "train_labels", "test_images", "test_labels"),
         ("x_train", "y_train", "x_test", "y_test"),
@@ -274,6 +299,12 @@ def _read_npz(path: Path) -> Mapping[str, Array]:
         ) from error
 
 
+def _planes(array: Array) -> Array:
+    """Return colour images, uint8 (N, H, W, 3), as (N, 3, H, W); all else as it is."""
+    in_colour = array.dtype == np.uint8 and array.ndim == 4 and array.shape[-1] == 3 != array.shape[1]
+    return array.transpose(0, 3, 1, 2) if in_colour else array
+
+
 def _array(content: Any) -> Array:
     array = np.asarray(content)
     if array.dtype.kind == "U":
@@ -286,19 +317,43 @@ def _unreadable(path: Path, why: object) -> ValueError:
 
 
 def _from_idx(folder: Path) -> Dataset:
-    images, labels = _idx_file(folder, "images", "train"), _idx_file(folder, "labels", "train")
-    if images is None or labels is None:
+    found = [catalogue.idx(folder, part, kind) for part in ("train", "t10k") for kind in ("images", "labels")]
+    if found[0] is None or found[1] is None:
         raise ValueError(
             f"No MNIST-type files in {folder}: expected train-images-idx3-ubyte and train-labels-idx1-ubyte, "
             "with or without .gz; give the folder that holds them."
         )
-    tests = [_idx_file(folder, kind, "test", "t10k") for kind in ("images", "labels")]
-    arrays = [None if path is None else _read_idx(path) for path in (images, labels, *tests)]
+    arrays = [None if path is None else _read_idx(path) for path in found]
     return _dataset(folder.resolve().name, *arrays)
 
 
-def _idx_file(folder: Path, kind: str, *parts: str) -> Path | None:
-    return next((path for part in parts for path in sorted(folder.glob(f"{part}-{kind}?idx?-ubyte*"))), None)
+def _from_cifar(folder: Path) -> Dataset:
+    """Read CIFAR-10 (one byte of classes) or CIFAR-100 (a coarse and a fine one)."""
+    files = list(catalogue.files(folder))
+    tests = [file for file in files if file.name.startswith("test")]
+    if not 0 < len(tests) < len(files):
+        raise ValueError(
+            f"got the files {', '.join(file.name for file in files) or '(none)'} in {folder}, expected CIFAR's binary "
+            "files, train and test part: unpack the archive again"
+        )
+    n_labels = 2 if tests[0].name == "test.bin" else 1
+    parts = [[_read_cifar(file, n_labels) for file in each] for each in (files[: -len(tests)], tests)]
+    (X, y), (X_test, y_test) = (_images_and_labels(np.concatenate(part), n_labels) for part in parts)
+    return _dataset(folder.name, X, y, X_test, y_test)
+
+
+def _images_and_labels(rows: Array, n_labels: int) -> tuple[Array, Array]:
+    return rows[:, n_labels:].reshape(-1, 3, 32, 32), rows[:, n_labels - 1]
+
+
+def _read_cifar(path: Path, n_labels: int) -> Array:
+    content = np.fromfile(path, np.uint8)
+    if not len(content) or len(content) % (n_labels + 3072):
+        raise ValueError(
+            f"{path} holds {len(content)} bytes, expected a multiple of {n_labels + 3072}, one image each: "
+            "download it again."
+        )
+    return content.reshape(-1, n_labels + 3072)
 
 
 def _read_idx(path: Path) -> Array:

@@ -14,7 +14,7 @@ import hashlib
 import importlib
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -178,6 +178,9 @@ class Experiment:
         What ``--data`` may name; None for an experiment that reads no data.
     needs_data
         Tasks that are run only where data are named; they are left out where none are, unless asked for by name.
+    files
+        A function of a task and what ``--data`` names, to the files that the task reads of it. A task of `needs_data`
+        that has none there is left out as well. If not given, every task reads all of it.
     check
         Called with tasks, settings and data before anything is run: raises ValueError or ImportError where something
         is missing.
@@ -204,6 +207,7 @@ class Experiment:
     verdict: Callable[[Results], list[str]] = sentences
     data: str | None = None
     needs_data: tuple[str, ...] = ()
+    files: Callable[[str, Path], Sequence[Path]] | None = None
     check: Callable[[tuple[str, ...], Mapping[str, Any], Path | None], None] | None = None
     packages: tuple[str, ...] = ()
     least: float = -math.inf
@@ -282,6 +286,7 @@ class Plan:
     jobs: int
     scheduler: str | None
     command: str | None
+    left_out: tuple[str, ...] = ()  # for want of data
 
 
 @dataclass(frozen=True)
@@ -400,7 +405,9 @@ def plan(
     """
     _known("level", (level,), LEVELS)
     path = _data(experiment, data)
-    chosen = _runnable(experiment, path) if tasks is None else tuple(dict.fromkeys(tasks))
+    left_out = _without_data(experiment, path) if tasks is None else ()
+    wanted = experiment.tasks if tasks is None else tasks
+    chosen = tuple(dict.fromkeys(task for task in wanted if task not in left_out))
     _known("task", chosen, experiment.tasks)
     settings = dict(experiment.levels[level])
     n_seeds = settings.pop("seeds")
@@ -411,11 +418,12 @@ def plan(
         workers.check_scheduler(scheduler)
     if experiment.check is not None:
         experiment.check(chosen, settings, path)
-    fields = {"data": None if path is None else _content(path), "settings": settings, "backend": backend}
-    trials = tuple(_trials(experiment, chosen, numbers, fields))
+    contents = {task: _content(experiment, task, path) for task in chosen}
+    fields = {"settings": settings, "backend": backend}
+    trials = tuple(_trials(experiment, contents, numbers, fields))
     out = checks.writable(out)
     records.check(out, trials)
-    return Plan(experiment, level, chosen, numbers, trials, path, out, n_jobs, scheduler, command)
+    return Plan(experiment, level, chosen, numbers, trials, path, out, n_jobs, scheduler, command, left_out)
 
 
 def run(plan: Plan, show: bool = True) -> Results:
@@ -496,14 +504,14 @@ def _record(trial: Trial, outcome: Outcome, packages: tuple[str, ...]) -> Record
 
 
 def _trials(
-    experiment: Experiment, tasks: tuple[str, ...], seeds: tuple[int, ...], fields: Mapping[str, Any]
+    experiment: Experiment, contents: Mapping[str, str | None], seeds: tuple[int, ...], fields: Mapping[str, Any]
 ) -> Iterable[Trial]:
     sources = {row.name: fingerprint(row.run) for row in experiment.rows}
-    for task in tasks:
+    for task, data in contents.items():
         for row in experiment.rows:
             if row.tasks is None or task in row.tasks:
                 for seed in seeds if row.seeded else (None,):
-                    yield Trial(experiment.name, task, row.name, sources[row.name], seed=seed, **fields)
+                    yield Trial(experiment.name, task, row.name, sources[row.name], data, seed, **fields)
 
 
 def _known(what: str, chosen: Iterable[str], known: Iterable[str]) -> None:
@@ -515,8 +523,17 @@ def _known(what: str, chosen: Iterable[str], known: Iterable[str]) -> None:
         raise ValueError(f"No {what} given: expected one or more of {', '.join(known)}.")
 
 
-def _runnable(experiment: Experiment, data: Path | None) -> tuple[str, ...]:
-    return tuple(task for task in experiment.tasks if data is not None or task not in experiment.needs_data)
+def reads(experiment: Experiment, data: Path) -> bool:
+    """Say whether an experiment reads something of what ``--data`` names."""
+    if experiment.data is None or experiment.files is None:
+        return experiment.data is not None
+    return any(experiment.files(task, data) for task in experiment.tasks)
+
+
+def _without_data(experiment: Experiment, data: Path | None) -> tuple[str, ...]:
+    """Return the tasks that need data and have none."""
+    files = experiment.files
+    return tuple(t for t in experiment.needs_data if data is None or (files is not None and not files(t, data)))
 
 
 def _data(experiment: Experiment, data: str | Path | None) -> Path | None:
@@ -527,11 +544,22 @@ def _data(experiment: Experiment, data: str | Path | None) -> Path | None:
         raise ValueError(f"got the data {data}, but {experiment.name} reads none: leave --data out.")
     if not path.exists():
         raise ValueError(f"got the data {data}, which is not there, expected {experiment.data}.")
+    if not reads(experiment, path):
+        raise ValueError(f"got the data {data}, of which {experiment.name} reads nothing, expected {experiment.data}.")
     return path
 
 
-def _content(path: Path) -> str:
-    """Return the sha256 of a file, or of all files in a folder with their names."""
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    found = {file.relative_to(path).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+def _content(experiment: Experiment, task: str, path: Path | None) -> str | None:
+    """Return the sha256 of the files that a task reads, with their names; None if it reads none."""
+    if path is None:
+        return None
+    if experiment.files is not None:
+        files = {file.name: file for file in experiment.files(task, path)}
+        return _sha256(files) if files else None
+    within = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    return _sha256({file.relative_to(path).as_posix(): file for file in within})
+
+
+def _sha256(files: Mapping[str, Path]) -> str:
+    found = {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()

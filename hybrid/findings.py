@@ -270,6 +270,18 @@ def _signed(value: float) -> str:
     return ("+" if value > 0 else "−" if value < 0 else "") + score(abs(value))
 
 
+def _data(results: Results) -> str:
+    """Name the data with their checksums, and the tasks that were left out for want of them."""
+    plan = results.plan
+    sums = {trial.task: trial.data for trial in plan.units if trial.data is not None}
+    if results.experiment.files is None:
+        named = [f"sha256 {each}" for each in dict.fromkeys(sums.values())]
+    else:
+        named = [f"{task} sha256 {each}" for task, each in sums.items()]
+    read = "none read" if plan.data is None or not named else f"{plan.data.name}, {', '.join(named)}"
+    return read + (f"; left out for want of data: {', '.join(plan.left_out)}" if plan.left_out else "")
+
+
 def _settings(results: Results) -> dict[str, str]:
     plan, first = results.plan, results.records[0]
     dates = sorted(record["finished"] for record in results.records)
@@ -279,7 +291,7 @@ def _settings(results: Results) -> dict[str, str]:
         "level": f"{plan.level} (of {', '.join(LEVELS)})",
         "seeds": ", ".join(map(str, plan.seeds)),
         "backend": first["unit"]["backend"],
-        "data": "none read" if plan.data is None else f"{plan.data.name}, sha256 {first['unit']['data']}",
+        "data": _data(results),
         **{name: str(value) for name, value in first["unit"]["settings"].items()},
         **{name: pages.distinct(results.records, name) for name in first["versions"]},
     }

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hybrid.series import Series, check_count
+from circuits.checks import whole
+from hybrid.series import Series
 
 Array = np.ndarray
 
@@ -251,8 +252,8 @@ def nrmse(y: Any, predicted: Any) -> float:
 
 
 def _check_size(series: Series, size: int, horizon: int, needed: int) -> None:
-    check_count("size", size, 1)
-    check_count("horizon", horizon, 1)
+    whole("size", size)
+    whole("horizon", horizon)
     if len(series) < needed:
         raise ValueError(
             f"got size={size} and horizon={horizon} for {series.name}, expected a series of at least {needed} values, "

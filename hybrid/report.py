@@ -26,6 +26,7 @@ VARIANTS = {
     "linear": "linear + tanh in its place",
     "separable": "entanglers off",
     "frozen": "quantum weights frozen",
+    "surrogate": "classical surrogate",
     "mlp": "MLP of the same size",
     "baseline": "logistic regression",
 }
@@ -37,6 +38,7 @@ COLOURS = {
     "linear": "#E69F00",
     "separable": "#009E73",
     "frozen": "#CC79A7",
+    "surrogate": "#56B4E9",
     "mlp": "#D55E00",
     "baseline": "#000000",
 }
@@ -71,7 +73,7 @@ def table(comparison: Comparison) -> Table:
     shown = Table(title=f"{first['data']}: {first['n_train']} training and {first['n_test']} test samples")
     for i, column in enumerate(HEADER):
         shown.add_column(column, justify="right" if i else "left", no_wrap=i < 2)
-    for row, cells in zip(comparison.rows, _cells(comparison), strict=True):
+    for row, cells in zip(comparison.rows, row_cells(comparison), strict=True):
         last = comparison.rows.index(row) == len(comparison.rows) - 1 or row[1] == "mlp"
         shown.add_row(*cells, end_section=last, style="bold" if row[1] == "hybrid" else None)
     return shown
@@ -191,17 +193,18 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         "header": HEADER,
         "rows": [
             {"cells": cells, "hybrid": row[1] == "hybrid"}
-            for row, cells in zip(comparison.rows, _cells(comparison), strict=True)
+            for row, cells in zip(comparison.rows, row_cells(comparison), strict=True)
         ],
-        "contrasts": {verdict.model: _contrast_cells(verdict) for verdict in found},
-        "variants": {name: text for name, text in VARIANTS.items() if name not in ("hybrid", "baseline")},
+        "contrasts": {verdict.model: contrast_cells(verdict) for verdict in found},
+        "variants": {name: text for name, text in VARIANTS.items() if name not in ("hybrid", "surrogate", "baseline")},
         "nothing_said": any(contrast.says_nothing for verdict in found for contrast in verdict.contrasts),
         "scope": scope(comparison),
         "settings": _settings(comparison),
     }
 
 
-def _cells(comparison: Comparison) -> list[tuple[str, ...]]:
+def row_cells(comparison: Comparison) -> list[tuple[str, ...]]:
+    """Return the cells of every row under :data:`HEADER`."""
     return [(label(*row), _accuracy(comparison, row), *_sizes(comparison, row)) for row in comparison.rows]
 
 
@@ -222,7 +225,8 @@ def _sizes(comparison: Comparison, row: Row) -> tuple[str, str, str]:
     return quantum, f"{counts['classical']:,}", f"{seconds:.1f}"
 
 
-def _contrast_cells(verdict: Verdict) -> list[tuple[str, ...]]:
+def contrast_cells(verdict: Verdict) -> list[tuple[str, ...]]:
+    """Return name, difference, interval and p-value of everything that a hybrid is tested against."""
     return [
         (
             label(*contrast.row),

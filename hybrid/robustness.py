@@ -22,6 +22,7 @@ import joblib
 import numpy as np
 from torch import nn
 
+from circuits.checks import whole
 from hybrid import attacks, checkpoints, checks, compare, progress, records, running, training, units
 from hybrid.attacks import Normalised, Robustness
 from hybrid.compare import Build, Comparison, Plan
@@ -135,7 +136,7 @@ def plan(
     n_attacked
         Attack at most so many samples of the test part, drawn with the seed.
     harden
-        Train every torch model once more, against PGD of this radius.
+        Train every model once more, against PGD of this radius.
     dataset, models, seeds, epochs, lr, batch_size, test_size, n_train, backend, out, jobs, scheduler, command
         As for :func:`hybrid.compare.plan`.
 
@@ -153,10 +154,10 @@ def plan(
         "methods": _methods(methods),
         "norm": norm,
         "eps": _radii(norm, eps),
-        "n_steps": n_steps,
-        "restarts": restarts,
+        "n_steps": whole("n_steps", n_steps),
+        "restarts": whole("restarts", restarts, 0),
         "above": None if above is None else checks.number("above", above),
-        "n_attacked": checks.positive("n_attacked", checks.whole("n_attacked", n_attacked)),
+        "n_attacked": whole("n_attacked", n_attacked),
     }
     attacks.pgd(1.0, norm, n_steps, restarts)
     radius = None if harden is None else checks.positive("harden", checks.number("harden", harden))
@@ -289,11 +290,11 @@ def pixels(dataset: Dataset, parts: Split) -> tuple[Split, tuple[float, float] |
 
 
 def _units(base: Plan, harden: float | None, norm: str, chosen: Mapping[str, Any]) -> Iterable[Attacked]:
-    """Yield the plain units, and after each row its hardened ones; logistic regression is not trained by steps."""
+    """Yield the plain units, and after each row its hardened ones."""
     sources = {row: fingerprint(partial(measure, build=build)) for row, build in base.builds.items()}
     for row in base.builds:
         plain = [unit for unit in base.units if unit.row == row]
-        for radius in (None,) if harden is None or row[1] == "baseline" else (None, harden):
+        for radius in (None,) if harden is None else (None, harden):
             for unit in plain:
                 common = asdict(unit) | {"source": sources[row], **chosen}
                 yield Attacked(**common, hardened=radius, hardened_norm=None if radius is None else norm)
@@ -339,9 +340,12 @@ def _untrained(unit: Attacked, build: Build, dataset: Dataset) -> nn.Module:
 def _train(
     unit: Attacked, build: Build, dataset: Dataset, parts: Split, bounds: Any, tell: Tell, out: Path
 ) -> dict[str, Any]:
-    """Train the model of a unit; return its weights, its numbers of parameters and the seconds."""
+    """Train the model of a unit; return its weights, its numbers of parameters and the seconds.
+
+    scikit-learn fits logistic regression, except against an attack, which is made anew in every step.
+    """
     mean, std = _scaling(dataset, parts)
-    if unit.variant == "baseline":
+    if unit.variant == "baseline" and unit.hardened is None:
         start = time.perf_counter()
         fitted = build(dataset.n_features, dataset.n_classes).fit((parts.X - mean) / std, parts.y)
         model, seconds = Normalised(attacks.as_module(fitted), mean, std), time.perf_counter() - start

@@ -198,8 +198,8 @@ _PIXELS = (
 _ROWS = (
     "All rows share splits, scaling, optimiser, schedule, order of the data and attacked samples, seed by seed. "
     "Hardened rows were trained on half the loss of the samples, half that of PGD's adversarial samples, made anew for "
-    f"the model of every step ({HARDENING_STEPS} steps), and are attacked anew themselves. Logistic regression is not "
-    "hardened."
+    f"the model of every step ({HARDENING_STEPS} steps), and are attacked anew themselves. Plain logistic regression "
+    "is scikit-learn's, with its L2 penalty; hardened it is a linear layer, trained as all other rows."
 )
 _TESTS = (
     "The verdicts are those of a comparison, with the mean robust accuracy over the radii above 0 in the place of the "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hybrid import listing
+from hybrid.catalogue import VARIABLE
 from hybrid.stop import kept_in, resumable, wrong_input
 
 if TYPE_CHECKING:
@@ -29,7 +31,8 @@ def run(
     full: Annotated[bool, typer.Option("--full", help="The paper's settings: hours.")] = False,
     seeds: Annotated[int | None, typer.Option(help="Number of seeds.", show_default="the level's")] = None,
     data: Annotated[
-        Path | None, typer.Option(help="File or folder, for experiments that read data.", show_default="none")
+        Path | None,
+        typer.Option(help="File or folder, for experiments that read data.", show_default="none", envvar=VARIABLE),
     ] = None,
     backend: Annotated[str, typer.Option(help="Backend of the quantum layers, see 'qml backends'.")] = "statevector",
     out: Annotated[
@@ -52,6 +55,8 @@ def run(
         options = {"seeds": seeds, "tasks": tasks, "backend": backend, "jobs": jobs, "scheduler": scheduler}
         folders = _folders(name, every, level, out)
         plans = [_plan(each, level, folder, data, every, options) for each, folder in folders.items()]
+    for plan in plans:
+        _say_what_is_left_out(plan)
     _finish(plans, (out or Path("runs")).absolute() if every else None)
 
 
@@ -86,12 +91,20 @@ def _folders(name: str | None, every: bool, level: str, out: Path | None) -> dic
 
 
 def _plan(name: str, level: str, out: Path, data: Path | None, every: bool, options: Mapping[str, Any]) -> Plan:
-    """Check everything before anything is run; with --all, data go to the experiments that read some."""
+    """Check everything before anything is run; data that are for all experiments may be of no use to this one."""
     from hybrid import experiment
 
     found = experiment.load(name)
-    given = None if every and found.data is None else data
-    return experiment.plan(found, level, out=out, data=given, command=shlex.join(["qml", *sys.argv[1:]]), **options)
+    for_all = every or str(data) == os.environ.get(VARIABLE)
+    if for_all and data is not None and data.exists() and not experiment.reads(found, data):
+        data = None
+    return experiment.plan(found, level, out=out, data=data, command=shlex.join(["qml", *sys.argv[1:]]), **options)
+
+
+def _say_what_is_left_out(plan: Plan) -> None:
+    if plan.left_out:
+        tasks = ", ".join(plan.left_out)
+        print(f"{plan.experiment.name}: left out for want of data: {tasks} ('qml data' fetches)", file=sys.stderr)
 
 
 def _finish(plans: list[Plan], root: Path | None) -> None:

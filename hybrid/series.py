@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from circuits.checks import whole
+
 Array = np.ndarray
 
 
@@ -109,8 +111,8 @@ def narma(order: int, n_steps: int = 300, seed: int | None = None) -> Series:
     ValueError
         If a number is out of range, or the series diverges.
     """
-    check_count("order", order, 1)
-    check_count("n_steps", n_steps, order + 1)
+    whole("order", order)
+    whole("n_steps", n_steps, order + 1)
     u = _sines(n_steps) if seed is None else np.random.RandomState(seed).uniform(0, 0.5, n_steps)
     values = np.fromiter(_narma(order, u, 0 if seed is None else order - 1), float)
     if not values.max() < 10:  # NaN too
@@ -136,7 +138,7 @@ def mackey_glass(tau: float = 17.0, n_steps: int = 5000) -> Series:
     ValueError
         If a number is out of range.
     """
-    check_count("n_steps", n_steps, 1)
+    whole("n_steps", n_steps)
     lag = round(10 * tau) if np.isfinite(tau) else 0
     if lag < 1 or abs(lag - 10 * tau) > 1e-9:
         raise ValueError(f"got tau={tau}, expected a positive multiple of 0.1, the step of the integration: tau=17")
@@ -222,8 +224,8 @@ def load(name: str | Path, data: str | Path | None = None) -> Series:
     name : str or path
         One of :func:`names`, or the path of a CSV file, whose last column is read.
     data : path, optional
-        A folder with CSV files, or one such file, to read a measured series from; if not given, the packages that
-        hold them are asked.
+        A folder with CSV files, there or in a folder ``timeseries`` in it, or one such file, to read a measured series
+        from; if not given, the packages that hold them are asked.
 
     Raises
     ------
@@ -233,11 +235,18 @@ def load(name: str | Path, data: str | Path | None = None) -> Series:
     if name in GENERATED:
         return GENERATED[str(name)]()
     if name in MEASURED:
-        read, files = MEASURED[str(name)]
-        return read(None if data is None else _file(Path(data), files))
+        return MEASURED[str(name)][0](None if data is None else _file(str(name), Path(data)))
     if Path(name).suffix == ".csv" and Path(name).is_file():
         return read_csv(name)
     raise ValueError(f"got the series {str(name)!r}, expected one of {', '.join(names())}, or the path of a CSV file")
+
+
+def files(name: str, data: Path) -> list[Path]:
+    """Return the files that :func:`load` finds for a series, best first; none for a series that is computed."""
+    if name in GENERATED or data.is_file():
+        return [] if name in GENERATED else [data]
+    places = (data / folder / file for file in MEASURED[name][1] for folder in ("", "timeseries"))
+    return [place for place in places if place.is_file()]
 
 
 def read_csv(path: str | Path, column: str | None = None, inputs: Sequence[str] = ()) -> Series:
@@ -315,12 +324,12 @@ def _flow(x: float, delayed: float) -> float:
 # --- files ---------------------------------------------------------------------------------------------------------
 
 
-def _file(data: Path, files: tuple[str, ...]) -> Path:
-    if data.is_file():
-        return data
-    if found := [data / name for name in files if (data / name).is_file()]:
+def _file(name: str, data: Path) -> Path:
+    if found := files(name, data):
         return found[0]
-    raise ValueError(f"{data} has no {' or '.join(files)}, expected a folder with it, or a CSV file: give its path")
+    raise ValueError(
+        f"{data} has no {' or '.join(MEASURED[name][1])}, expected a folder with it, or a CSV file: give its path"
+    )
 
 
 def _lines(path: Path) -> list[list[str]]:
@@ -355,12 +364,6 @@ def _is_number(cell: str) -> bool:
 
 
 # --- checks --------------------------------------------------------------------------------------------------------
-
-
-def check_count(name: str, value: Any, least: int) -> None:
-    """Raise ValueError unless ``value`` is an integer of at least ``least``."""
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-        raise ValueError(f"got {name}={value!r}, expected an integer of at least {least}: pass {name}={least}")
 
 
 def _checked(what: str, argument: str, values: Any, ndim: int) -> Array:

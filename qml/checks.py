@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import math
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import torch
+
+from circuits.checks import whole
+
+__all__ = ["generator", "real", "whole"]
 
 
 def generator(seed: int | None) -> torch.Generator | None:
     """Return a generator of its own for a seed, or None for torch's."""
     return None if seed is None else torch.Generator().manual_seed(seed)
-
-
-def whole(name: str, value: Any, least: int) -> int:
-    """Return a whole number of at least ``least``, or raise ValueError."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise ValueError(f"got {name}={value!r}, expected a whole number of at least {least}")
-    return int(value)
 
 
 def real(name: str, value: Any, least: float = -math.inf) -> float:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from backends import Backend
 from circuits import z_each
+from circuits.checks import whole
 from circuits.templates import fast_weight_circuit
 from qml.layer import QuantumLayer
 
@@ -82,9 +83,9 @@ class FastWeightProgrammer(nn.Module):
         super().__init__()
         circuit = fast_weight_circuit(n_qubits, n_layers, input_size)
         n_readout = min(4, n_qubits) if n_readout is None else n_readout
-        _check_size("n_readout", n_readout, n_qubits)
-        _check_size("output_size", output_size)
-        _check_size("latent_size", latent_size)
+        whole("n_readout", n_readout, most=n_qubits)
+        whole("output_size", output_size)
+        whole("latent_size", latent_size)
         self.input_size, self.output_size, self.batch_first = input_size, output_size, batch_first
         self.theta_shape = (n_layers, n_qubits)
         made: dict[str, Any] = {"device": device, "dtype": dtype}
@@ -164,9 +165,3 @@ class FastWeightProgrammer(nn.Module):
                 f"got theta of shape {tuple(theta.shape)}, expected {shape}: pass what the last call returned, or None"
             )
         return theta
-
-
-def _check_size(name: str, size: Any, most: int | None = None) -> None:
-    if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= (size if most is None else most):
-        bound = "at least 1" if most is None else f"from 1 to {most}"
-        raise ValueError(f"got {name}={size!r}, expected an integer {bound}: pass {name}=1, for example")

@@ -15,6 +15,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from backends import Backend
 from circuits import z_each
+from circuits.checks import whole
 from circuits.templates import recurrent_block
 from qml.init import normal_
 from qml.layer import QuantumLayer, full_precision
@@ -98,8 +99,8 @@ class QuantumCell(_Movable):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        _check_size("input_size", input_size)
-        _check_size("hidden_size", hidden_size)
+        whole("input_size", input_size)
+        whole("hidden_size", hidden_size)
         self.input_size, self.hidden_size = input_size, hidden_size
         self.output_size, self.state_sizes = self._sizes()
         circuit, readout = recurrent_block(input_size + hidden_size, n_layers), z_each(max(self.state_sizes))
@@ -295,7 +296,7 @@ class QuantumRecurrent(_Movable):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        _check_size("num_layers", num_layers)
+        whole("num_layers", num_layers)
         self.input_size, self.hidden_size = input_size, hidden_size
         self.num_layers, self.batch_first = num_layers, batch_first
         self.cells = nn.ModuleList()
@@ -420,11 +421,6 @@ def _state(states: States) -> State:
 
 def _permuted(states: States, order: Tensor | None) -> States:
     return states if order is None else tuple(s.index_select(1, order) for s in states)
-
-
-def _check_size(name: str, size: Any) -> None:
-    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-        raise ValueError(f"got {name}={size!r}, expected an integer of at least 1: pass {name}=1, for example")
 
 
 def _checked_features(x: Any, size: int, weights: Tensor) -> Tensor:

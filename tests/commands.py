@@ -100,5 +100,5 @@ def run(monkeypatch, capsys):
             main()
         return stopped.value.code, *capsys.readouterr()
 
-    call.chdir, call.setattr = monkeypatch.chdir, monkeypatch.setattr
+    call.chdir, call.setattr, call.setenv = monkeypatch.chdir, monkeypatch.setattr, monkeypatch.setenv
     return call

@@ -275,8 +275,11 @@ def test_on_a_gpu_the_same_samples_are_found():
         ({"eps": "1"}, "got eps='1', expected a radius from 0: eps=0.1"),
         ({"eps": math.nan}, "got eps=nan, expected a radius from 0: eps=0.1"),
         ({"eps": 1, "norm": "1"}, "got norm='1', expected one of 'inf', '2': norm='inf'"),
-        ({"eps": 1, "n_steps": 0}, "got n_steps=0, expected a whole number from 1: n_steps=1"),
-        ({"eps": 1, "restarts": 1.5}, "got restarts=1.5, expected a whole number from 0: restarts=0"),
+        ({"eps": 1, "n_steps": 0}, "got n_steps=0, expected an integer of at least 1: pass n_steps=1, for example"),
+        (
+            {"eps": 1, "restarts": 1.5},
+            "got restarts=1.5, expected an integer of at least 0: pass restarts=0, for example",
+        ),
         ({"eps": 1, "bounds": (1, 0)}, "got bounds=(1, 0), expected the smaller one first: bounds=(0.0, 1.0)"),
     ],
 )

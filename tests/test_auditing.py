@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from webpage import Page
 
 import hybrid
 from circuits import CZ, RX, RY, RZ, Circuit, inputs, weights
@@ -186,6 +187,25 @@ def test_what_is_printed(finished):
     assert found.verdict.sentence.split() == text.split()[-len(found.verdict.sentence.split()) :]
 
 
+def test_report(finished, tmp_path):
+    out, found = finished
+    files = found.write(tmp_path / "new" / "report")
+    assert [file.name for file in files] == ["accuracy.png", "differences.png", "report.md", "report.html"]
+    assert {file.parent for file in files} == {tmp_path / "new" / "report"}
+    text = (tmp_path / "new" / "report" / "report.md").read_text()
+    assert found.verdict.sentence in text and "learning rates 0.1, 0.001" in text
+    for (_, variant), accuracy in ((row, found.comparison.accuracies(row)) for row in found.comparison.rows):
+        name = NAME if variant == "hybrid" else f"{NAME}, {variant}"
+        line = next(line for line in text.splitlines() if line.replace("*", "").startswith(f"| {name} |"))
+        rate = "–" if variant == "surrogate" else f"{found.learning_rates[variant][0]:g}"
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        assert (cells[1], cells[4]) == (f"{100 * accuracy.mean():.1f}", rate)
+    page = Page(tmp_path / "new" / "report" / "report.html")
+    page.check(files[:2])
+    assert all(f"{NAME}, {variant}" in page.text for variant in VARIANTS[1:])
+    assert (out / "units").is_dir() and {file.parent for file in found.write()} == {out}
+
+
 def test_every_row_is_tested(finished):
     _, found = finished
     assert [c.row[1] for c in found.verdict.contrasts] == VARIANTS[1:]
@@ -276,7 +296,7 @@ def test_learning_rates(rates):
 
 def test_numbers():
     refused(ValueError, "learning_rates is -1.0: expected a positive number", learning_rates=[-1])
-    refused(ValueError, "epochs is 0: expected a positive number", epochs=0)
-    refused(TypeError, "batch_size is 1.5: expected a whole number", batch_size=1.5)
+    refused(ValueError, "got epochs=0, expected an integer of at least 1: pass epochs=1, for example", epochs=0)
+    refused(ValueError, "got batch_size=1.5, expected an integer of at least 1: pass batch_size=1", batch_size=1.5)
     refused(ValueError, "seeds is 0: expected a number of seeds from 1", seeds=0)
     refused(ValueError, "test_size is 2.0, but data has 40 samples in 2 classes", test_size=2)

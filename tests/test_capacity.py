@@ -181,9 +181,9 @@ def test_bad_series_are_refused(function, states, inputs, message):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"max_delay": 0}, "got max_delay=0, expected a whole number of at least 1"),
-        ({"max_delay": 2.0}, "got max_delay=2.0, expected a whole number"),
-        ({"washout": -1}, "got washout=-1, expected a whole number of at least 0"),
+        ({"max_delay": 0}, "got max_delay=0, expected an integer of at least 1"),
+        ({"max_delay": 2.0}, "got max_delay=2.0, expected an integer"),
+        ({"washout": -1}, "got washout=-1, expected an integer of at least 0"),
         ({"washout": 3000}, "got washout=3000 and max_delay=5 for 3000 steps, expected less: shorten them"),
         ({"max_delay": 4000}, "got washout=0 and max_delay=4000 for 3000 steps"),
         ({"washout": 2970}, "got 30 samples after washout and delays for 2 states, expected more than 37"),
@@ -200,7 +200,7 @@ def test_bad_settings_are_refused(function, settings, message):
 
 
 def test_a_degree_of_zero_is_refused():
-    with pytest.raises(ValueError, match="got max_degree=0, expected a whole number of at least 1"):
+    with pytest.raises(ValueError, match="got max_degree=0, expected an integer of at least 1"):
         information_processing_capacity(delay_line(2), U, 5, 0)
 
 

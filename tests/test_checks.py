@@ -1,4 +1,4 @@
-"""hybrid/checks.py: what is taken, and what is refused in one line; comparisons test the texts."""
+"""hybrid/checks.py and circuits/checks.py: what is taken, and what is refused in one line; others test the texts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import joblib
 import numpy as np
 import pytest
 
+from circuits.checks import whole
 from hybrid import checks
 
 
@@ -16,6 +17,25 @@ def test_seeds():
 
 def test_jobs():
     assert checks.jobs(None) == joblib.cpu_count() and checks.jobs(np.int8(3)) == 3
+
+
+def test_whole_numbers_are_returned_as_pythons_own():
+    assert [(type(found), found) for found in (whole("n", np.int8(3)), whole("n", 0, 0, 0))] == [(int, 3), (int, 0)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0,), r"^got n=0, expected an integer of at least 1: pass n=1, for example$"),
+        ((True,), "got n=True, expected an integer of at least 1"),
+        ((2.0, 2), "got n=2.0, expected an integer of at least 2"),
+        (("3",), "got n='3', expected an integer"),
+        ((7, 0, 6), r"^got n=7, expected an integer from 0 to 6: pass n=0, for example$"),
+    ],
+)
+def test_what_is_no_whole_number(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        whole("n", *arguments)
 
 
 def number(value):
@@ -30,8 +50,8 @@ def kind(value):
     ("check", "value", "error", "message"),
     [
         (checks.seeds, "01", ValueError, r"^seeds is '01': expected a number of seeds from 1, or a list of numbers"),
-        (checks.jobs, 0, ValueError, r"^jobs is 0: expected a positive number\.$"),
-        (checks.jobs, 1.5, TypeError, r"^jobs is 1\.5: expected a whole number, such as jobs=10\.$"),
+        (checks.jobs, 0, ValueError, r"got jobs=0, expected an integer of at least 1: pass jobs=1, for example"),
+        (checks.jobs, 1.5, ValueError, r"got jobs=1\.5, expected an integer of at least 1: pass jobs=1"),
         (number, True, TypeError, r"^lr is True: expected a number, such as lr=0\.1\.$"),
         (kind, "", TypeError, r"^x is of type str: expected a number\.$"),
     ],

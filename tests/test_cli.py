@@ -186,7 +186,7 @@ def test_data_lists_names_and_forms():
         (["iris", "--epochs", "many"], r"Invalid value for '--epochs': .*"),
         (["iris", "--lr", "-1"], r"lr is -1\.0: expected a positive number\."),
         (["iris", "--n-train", "1000"], r"n_train is 1000, but iris has 120 training samples .*"),
-        (["iris", "--jobs", "0"], r"jobs is 0: expected a positive number\."),
+        (["iris", "--jobs", "0"], r"got jobs=0, expected an integer of at least 1: pass jobs=1, for example"),
         (["iris", "--out", "FILE"], r"Cannot write to the output folder .*FILE \(.*\): choose another one\."),
         (["iris", "--sedes", "3"], r"No such option: --sedes.*"),
         ([], r"Missing argument '.*data.*'\."),

@@ -96,8 +96,8 @@ def test_flipped_quanvolution_differentiates():
 @pytest.mark.parametrize(
     ("call", "error", "text"),
     [
-        (lambda: FlippedQuanv3x3(0, 1), ValueError, "got in_channels=0, expected a whole number of at least 1"),
-        (lambda: FlippedQuanv3x3(1, 1.0), ValueError, "got out_channels=1.0, expected a whole number"),
+        (lambda: FlippedQuanv3x3(0, 1), ValueError, "got in_channels=0, expected an integer of at least 1"),
+        (lambda: FlippedQuanv3x3(1, 1.0), ValueError, "got out_channels=1.0, expected an integer"),
         (
             lambda: FlippedQuanv3x3(1, 1)(torch.zeros(1, 1, 2, 5)),
             ValueError,
@@ -207,8 +207,8 @@ def test_vmap():
 @pytest.mark.parametrize(
     ("call", "text"),
     [
-        (lambda: DataReUploadingLinear(0, 1), "got in_features=0, expected a whole number of at least 1"),
-        (lambda: DataReUploadingLinear(4, None), "got out_features=None, expected a whole number"),
+        (lambda: DataReUploadingLinear(0, 1), "got in_features=0, expected an integer of at least 1"),
+        (lambda: DataReUploadingLinear(4, None), "got out_features=None, expected an integer"),
         (lambda: DataReUploadingLinear(4, 2, 0), "got n_layers=0, expected"),
         (lambda: DataReUploadingLinear(4, 2, 1, 0), "got n_qubits=0, expected"),
         (

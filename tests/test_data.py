@@ -504,8 +504,12 @@ def test_real_mednist():
 
 
 def test_real_colour_images():
-    dataset = load(real("cifar10/cifar10_subset.npz"))
-    assert dataset.image_shape == (32, 32, 3) and dataset.n_classes == 10
+    path = real("cifar10/cifar10_subset.npz")
+    dataset = load(path)
+    assert dataset.image_shape == (3, 32, 32) and dataset.n_classes == 10
+    with np.load(path) as archive:
+        images = dataset.X.reshape(-1, *dataset.image_shape).transpose(0, 2, 3, 1)
+        np.testing.assert_array_equal(images, archive["x_train"])
 
 
 def test_features_beyond_float32(tmp_path):

@@ -292,7 +292,7 @@ def test_progress_is_a_line_per_trial_without_a_terminal(tmp_path, capsys):
         ({"tasks": ["sine", "cosine"]}, r"Unknown task 'cosine': expected one of sine, beat\.$"),
         ({"tasks": []}, r"No task given: expected one or more of sine, beat\.$"),
         ({"seeds": 0}, r"seeds is 0: expected a number of seeds from 1"),
-        ({"jobs": 0}, r"jobs is 0: expected a positive number"),
+        ({"jobs": 0}, r"got jobs=0, expected an integer of at least 1: pass jobs=1, for example"),
         ({"backend": "statevctor"}, r"'statevctor', expected one of statevector"),
         ({"scheduler": "10.0.0.1"}, r"scheduler is '10\.0\.0\.1': expected the address of one"),
         ({"data": "no/such"}, r"got the data no/such, which is not there, expected a file with a number to add\.$"),

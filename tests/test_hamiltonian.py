@@ -242,12 +242,12 @@ def test_wrong_blocks(blocks):
 @pytest.mark.parametrize(
     ("arguments", "options", "text"),
     [
-        ((0, 1), {}, "got n_qubits=0, expected a whole number of at least 1"),
+        ((0, 1), {}, "got n_qubits=0, expected an integer of at least 1"),
         ((2, 0), {}, "got n_layers=0, expected"),
         ((2, 1, 5), {}, "got out_features=5, expected at most 4: read fewer, or use more qubits"),
         ((2, 1, 3), {"n_measured": 1}, "got out_features=3, expected at most 2"),
         ((2, 1), {"n_measured": 3}, "got n_measured=3, expected at most 2"),
-        ((2, 1), {"n_measured": 0}, "got n_measured=0, expected a whole number of at least 1"),
+        ((2, 1), {"n_measured": 0}, "got n_measured=0, expected an integer of at least 1"),
         ((8, 1), {"blocks": [range(8)]}, "got n_qubits=8, expected 1 to 7"),
     ],
 )

@@ -223,13 +223,25 @@ def test_digits_are_divided_once_and_scaled_by_the_train_part():
     assert all(tuple(image.ravel()) in known for image in np.concatenate([parts.X, parts.X_test]))
 
 
-def idx_folder(folder, n=60, side=28):
-    rng = np.random.default_rng(0)
+def idx_folder(folder, n=60, side=28, seed=0):
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
     for part in ("train", "t10k"):
         images, labels = rng.integers(1, 200, (n, side, side), np.uint8), np.arange(n, dtype=np.uint8) % 10
         header = struct.pack(">4B3I", 0, 0, 8, 3, n, side, side)
         (folder / f"{part}-images-idx3-ubyte").write_bytes(header + images.tobytes())
         (folder / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">4BI", 0, 0, 8, 1, n) + labels.tobytes())
+    return folder
+
+
+def data_folder(folder):
+    """A folder with all sets that the experiments read, made here; their images are noise."""
+    for seed, name in enumerate(("mnist", "fashion-mnist")):
+        idx_folder(folder / name, seed=seed)
+    for name, shape, n_classes in (("cifar10", (32, 32, 3), 10), ("mednist", (64, 64), 6)):
+        X, y = np.random.default_rng(1).integers(0, 256, (60, *shape), np.uint8), np.arange(60) % n_classes
+        (folder / name).mkdir()
+        np.savez(folder / name / f"{name}.npz", x_train=X, y_train=y, x_test=X, y_test=y)
     return folder
 
 
@@ -241,26 +253,102 @@ def test_classes_and_test_images_are_cut_as_the_settings_say(tmp_path):
     assert parts.X.shape == (48, 1, 28, 28) and parts.X_test.shape == (20, 1, 28, 28) and parts.X.max() == 1
 
 
-def test_mnist_is_left_out_without_data_and_run_with_them(tmp_path):
-    paper = experiment.load("hqnn-parallel")
-    paper = replace(paper, levels={level: {**each, "mnist": TINY} for level, each in paper.levels.items()})
-    folder = tmp_path / "data"
-    folder.mkdir()
-    assert experiment.plan(paper, "quick", out=tmp_path / "out").tasks == ("digits",)
-    assert experiment.plan(paper, "quick", out=tmp_path / "out", data=idx_folder(folder)).tasks == ("digits", "mnist")
+def test_colour_images_have_their_channels_first(tmp_path):
+    case = Case("cifar10", 0, {"cifar10": {}}, "statevector", data_folder(tmp_path), lambda *_: None, None)
+    parts = rows.images(case)
+    with np.load(tmp_path / "cifar10" / "cifar10.npz") as archive:
+        np.testing.assert_allclose(parts.X.transpose(0, 2, 3, 1), archive["x_train"] / 255, atol=1e-6)
+
+
+def with_tiny_settings(paper):
+    """A paper of its last row."""
+    levels = {level: {"seeds": 1, **{t: TINY for t in paper.tasks}} for level in paper.levels}
+    return replace(paper, levels=levels, rows=paper.rows[-1:], claims=(), published={})
+
+
+def test_without_data_only_digits_are_run_and_the_others_are_named(tmp_path):
+    paper = with_tiny_settings(experiment.load("hqnn-parallel"))
+    plan = experiment.plan(paper, "quick", out=tmp_path / "out")
+    assert plan.tasks == ("digits",) and plan.left_out == ("mnist", "mednist", "cifar10")
+    assert experiment.plan(paper, "quick", out=tmp_path / "out", tasks=["digits"]).left_out == ()
     with pytest.raises(ValueError, match=r"got the task mnist without data, expected a folder .* --data"):
         experiment.plan(paper, "quick", out=tmp_path / "out", tasks=["mnist"])
 
 
+def test_a_folder_with_bare_files_is_mnist_alone(tmp_path):
+    paper = with_tiny_settings(experiment.load("hqnn-parallel"))
+    plan = experiment.plan(paper, "quick", out=tmp_path / "out", data=idx_folder(tmp_path / "data"))
+    assert plan.tasks == ("digits", "mnist") and plan.left_out == ("mednist", "cifar10")
+    with pytest.raises(ValueError, match=r"got the task cifar10 without data, expected a folder"):
+        experiment.plan(paper, "quick", out=tmp_path / "out", data=tmp_path / "data", tasks=["cifar10"])
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_one_folder_has_the_data_of_all_tasks(name, tmp_path):
+    paper = with_tiny_settings(experiment.load(name))
+    plan = experiment.plan(paper, "quick", out=tmp_path / "out", data=data_folder(tmp_path / "data"))
+    assert plan.tasks == paper.tasks and plan.left_out == ()
+    known = {trial.task: trial.data for trial in plan.units}
+    assert known["digits"] is None and len(set(known.values())) == len(known)
+
+
+def test_a_result_depends_on_the_files_of_its_own_task_alone(tmp_path):
+    paper, folder = with_tiny_settings(experiment.load("hqnn-parallel")), data_folder(tmp_path / "data")
+
+    def keys(task):
+        plan = experiment.plan(paper, "quick", out=tmp_path / "out", data=folder)
+        return {trial.key for trial in plan.units if trial.task == task}
+
+    before = {task: keys(task) for task in ("digits", "mnist", "cifar10")}
+    file = folder / "mnist" / "train-images-idx3-ubyte"
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    (folder / "notes.txt").write_text("mine")
+    assert {task: keys(task) == before[task] for task in before} == {"digits": True, "mnist": False, "cifar10": True}
+    assert before["digits"] == {
+        t.key for t in experiment.plan(paper, "quick", out=tmp_path / "out").units if t.task == "digits"
+    }
+
+
+def test_a_folder_without_any_of_the_data_is_refused(tmp_path):
+    message = r"got the data .*, of which hqnn-parallel reads nothing, expected a folder with mnist/, fashion-mnist/"
+    with pytest.raises(ValueError, match=message):
+        experiment.plan(experiment.load("hqnn-parallel"), "quick", out=tmp_path / "out", data=tmp_path)
+
+
 def test_images_of_another_size_are_refused(tmp_path):
     paper = experiment.load("hqnn-parallel")
-    with pytest.raises(ValueError, match=r"got data of shape \(8, 8\) in .*, expected a folder with MNIST-type"):
+    with pytest.raises(ValueError, match=r"got images of shape \(8, 8\) in .*, expected \(28, 28\) for mnist: is it"):
         experiment.plan(paper, "quick", out=tmp_path / "out", data=idx_folder(tmp_path, side=8))
+
+
+def test_it_is_said_that_a_set_is_not_the_official_one(tmp_path, capsys):
+    paper = with_tiny_settings(experiment.load("hqnn-quanv"))
+    experiment.plan(paper, "quick", out=tmp_path / "out", data=idx_folder(tmp_path / "data"))
+    said = capsys.readouterr().err
+    assert said == f"Note on mnist: {tmp_path / 'data'} holds 60 of 60,000 training and 60 of 10,000 test images\n"
 
 
 def test_tasks_that_need_data_are_tasks():
     with pytest.raises(ValueError, match="Unknown task 'minst': expected one of digits, mnist"):
         replace(experiment.load("hqnn-parallel"), needs_data=("minst",))
+
+
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [("hqnn-parallel", "mednist"), ("hqnn-parallel", "cifar10"), ("quantum-creep-in", "cifar10"),
+     ("quantum-creep-in", "fashion-mnist"), ("hamiltonian-reuploading", "fashion-mnist")],
+)  # fmt: skip
+def test_every_row_runs_on_the_other_sets(name, task, tmp_path):
+    paper = small(experiment.load(name), task)
+    plan = experiment.plan(paper, "quick", tasks=[task], data=data_folder(tmp_path / "data"), out=tmp_path, jobs=1)
+    found = experiment.run(plan, show=False)
+    assert len(found.rows(task)) > 3 and all(0 <= record["score"] <= 1 for record in found.records)
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_every_task_has_settings_on_every_level(name):
+    paper = experiment.load(name)
+    assert paper.needs_data == paper.tasks[1:] and all(set(paper.tasks) < set(each) for each in paper.levels.values())
 
 
 MNIST = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"

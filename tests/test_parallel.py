@@ -148,7 +148,7 @@ def test_printed():
 
 @pytest.mark.parametrize("n_circuits", [0, -1, 2.0, True, None])
 def test_wrong_numbers_of_circuits(n_circuits):
-    with pytest.raises(ValueError, match=f"got n_circuits={n_circuits}, expected a whole number of at least 1"):
+    with pytest.raises(ValueError, match=f"got n_circuits={n_circuits}, expected an integer of at least 1"):
         ParallelCircuits(CIRCUIT, n_circuits)
 
 

@@ -291,12 +291,12 @@ def test_printed():
 @pytest.mark.parametrize(
     ("arguments", "options", "text"),
     [
-        ((0, 1, 2), {}, "got in_channels=0, expected a whole number of at least 1"),
-        ((1, True, 2), {}, "got out_channels=True, expected a whole number"),
-        ((1, 1, (2, 0)), {}, "got kernel_size=0, expected a whole number of at least 1"),
-        ((1, 1, (2, 2, 2)), {}, r"got kernel_size=\(2, 2, 2\), expected a whole number"),
+        ((0, 1, 2), {}, "got in_channels=0, expected an integer of at least 1"),
+        ((1, True, 2), {}, "got out_channels=True, expected an integer"),
+        ((1, 1, (2, 0)), {}, "got kernel_size=0, expected an integer of at least 1"),
+        ((1, 1, (2, 2, 2)), {}, r"got kernel_size=\(2, 2, 2\), expected an integer"),
         ((1, 1, 2, 0), {}, "got stride=0, expected"),
-        ((1, 1, 2, 1, -1), {}, "got padding=-1, expected a whole number of at least 0"),
+        ((1, 1, 2, 1, -1), {}, "got padding=-1, expected an integer of at least 0"),
         ((1, 1, 2, 1, 0, 0), {}, "got dilation=0, expected"),
         ((1, 1, 2, 1, "full"), {}, "got padding='full', expected numbers, 'same' or 'valid'"),
         ((1, 1, 2, 2, "same"), {}, r"got padding='same' with stride=\(2, 2\), expected stride=1: pad by numbers"),

@@ -145,7 +145,7 @@ def test_frozen_parameters_are_named(tmp_path):
     found = comparison(ACCURACIES, out=tmp_path)
     for record in found.of(("first", "frozen")):
         record["parameters"] = {"quantum": 0, "classical": 1610, "frozen": 12}
-    assert ("12 frozen", "1,610", "2.0") in [cells[2:] for cells in report._cells(found)]
+    assert ("12 frozen", "1,610", "2.0") in [cells[2:] for cells in report.row_cells(found)]
 
 
 def test_versions_that_changed_on_the_way_are_all_named(tmp_path):

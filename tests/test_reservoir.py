@@ -358,7 +358,7 @@ def test_states_of_another_size_are_refused():
     ("u", "y", "settings", "message"),
     [
         (GOOD, GOOD, {"washout": 6}, "got washout=6 for 6 steps, expected less: shorten it, or give more steps"),
-        (GOOD, GOOD, {"washout": -1}, "got washout=-1, expected a whole number of at least 0"),
+        (GOOD, GOOD, {"washout": -1}, "got washout=-1, expected an integer of at least 0"),
         (GOOD, GOOD, {"alpha": -1.0}, "got alpha=-1.0, expected a finite number of at least 0"),
         (GOOD, GOOD[:5], {}, r"got targets of shape \(5, 1\), expected \(6, 1\): the last dimension is output_size"),
         (GOOD, GOOD[:, 0], {}, r"got targets of shape \(6,\), expected \(6, 1\)"),

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 import toy_model
 from sklearn.linear_model import LogisticRegression
 from torch import nn
@@ -60,12 +61,12 @@ def untrainable(*arguments, **settings):
 # --- what is trained and attacked ----------------------------------------------------------------------------------
 
 
-def test_every_row_is_attacked_plain_and_hardened_but_logistic_regression(finished):
+def test_every_row_is_attacked_plain_and_hardened(finished):
     _, found = finished
     assert found.rows == ROWS
     assert [unit.row for unit in scored(found, "pgd").units] == [row for row in ROWS for _ in range(2)]
-    assert scored(found, "pgd", hardened=True).rows == ROWS[:-1]
-    assert len({unit.key for unit in found.units}) == len(found.units) == 26
+    assert scored(found, "pgd", hardened=True).rows == ROWS
+    assert len({unit.key for unit in found.units}) == len(found.units) == 28
 
 
 def test_curves_begin_at_the_accuracy_of_the_comparison_and_never_rise(finished, tmp_path):
@@ -102,6 +103,35 @@ def test_logistic_regression_falls_as_its_weights_say(tmp_path):
     expected = [(margin > each * reach).mean() for each in (0, *eps)]
     assert record["curves"]["fgsm"]["accuracy"] == pytest.approx(expected, abs=0.001)
     assert record["n_attacked"] == record["n_test"] == 114 and expected[-1] < 0.5
+
+
+def test_hardened_logistic_regression_is_trained_on_the_worst_case_in_closed_form(tmp_path):
+    """For two classes the worst sample in a box is ``x - eps sign(margin's gradient)``: a plain loop."""
+    data, eps, seed = load("breast_cancer"), 0.05, 3
+    settings = {"seeds": [seed], "epochs": 30, "lr": 0.05, "batch_size": 1000, "eps": [eps], "methods": ["fgsm"]}
+    planned = plan(data, TOY, **settings, harden=eps, out=tmp_path, jobs=1)
+    units = tuple(unit for unit in planned.units if unit.variant == "baseline")
+    plain, hard = run(replace(planned, units=units), show=False).records
+    parts, _ = robustness.pixels(data, split(data, seed))
+    mean, std = parts.X.mean(0), parts.X.std(0)
+    torch.manual_seed(seed)
+    layer = nn.Linear(30, 2)
+    optimizer = torch.optim.Adam(layer.parameters(), lr=0.05)
+    X, y, spread = torch.as_tensor((parts.X - mean) / std), torch.as_tensor(parts.y), torch.as_tensor(std)
+    for _ in range(30):
+        margin = (layer.weight[1] - layer.weight[0]).detach() * (2 * y[:, None] - 1)
+        worst = X - eps * margin.sign() / spread
+        optimizer.zero_grad()
+        loss = sum(nn.functional.cross_entropy(layer(each), y) for each in (X, worst)) / 2
+        loss.backward()
+        optimizer.step()
+    state = checkpoints.read(tmp_path / "units" / f"{units[1].trained.key}.weights")["weights"]
+    assert units[1].hardened == eps and hard["parameters"] == {"quantum": 0, "classical": 62, "frozen": 0}
+    for name in ("weight", "bias"):
+        found = next(value for key, value in state.items() if key.endswith(name))
+        torch.testing.assert_close(found, getattr(layer, name).detach(), atol=1e-3, rtol=1e-3)
+    accuracy = [record["curves"]["fgsm"]["accuracy"][1] for record in (plain, hard)]
+    assert accuracy[1] > accuracy[0] + 0.1
 
 
 def test_pixels_of_images_share_one_range_and_have_bounds():
@@ -153,7 +183,7 @@ def content(out):
 def test_nothing_is_done_twice(finished, monkeypatch):
     out, found = finished
     before = content(out)
-    assert sum(name.endswith(".json") for name in before) == sum(name.endswith(".weights") for name in before) == 26
+    assert sum(name.endswith(".json") for name in before) == sum(name.endswith(".weights") for name in before) == 28
     monkeypatch.setattr(robustness, "attempt", untrainable)
     again = run(plan(IRIS, TOY, eps=[0.1, 0.05], harden=0.1, out=out, **QUICK), show=False)
     assert again.records == found.records and content(out) == before
@@ -289,11 +319,11 @@ def test_rows_that_predict_one_class_are_said_to(tmp_path):
         (["--eps", "0.1,x"], "got 'x' in --eps, expected numbers above 0: --eps 0.05,0.1"),
         (["--eps", "0"], "eps is 0.0: expected a positive number."),
         (["--eps", ","], "No radius given: expected one or more above 0, such as eps=[0.05, 0.1]."),
-        (["--n-steps", "0"], "got n_steps=0, expected a whole number from 1: n_steps=1"),
-        (["--restarts", "-1"], "got restarts=-1, expected a whole number from 0: restarts=0"),
-        (["--n-attacked", "0"], "n_attacked is 0: expected a positive number."),
+        (["--n-steps", "0"], "got n_steps=0, expected an integer of at least 1: pass n_steps=1, for example"),
+        (["--restarts", "-1"], "got restarts=-1, expected an integer of at least 0: pass restarts=0, for example"),
+        (["--n-attacked", "0"], "got n_attacked=0, expected an integer of at least 1: pass n_attacked=1, for example"),
         (["--harden", "-1"], "harden is -1.0: expected a positive number."),
-        (["--epochs", "0"], "epochs is 0: expected a positive number."),
+        (["--epochs", "0"], "got epochs=0, expected an integer of at least 1: pass epochs=1, for example"),
         (["--models", "none"], "Unknown model 'none': expected one of qcnn, reuploading."),
     ],
 )

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -168,6 +169,46 @@ def test_all_experiments_and_one_page(tmp_path, run, two):
     assert run(*arguments, "--data", str(tmp_path / "data"))[2] == "", "nothing is run again"
 
 
+@pytest.fixture
+def image_paper(tmp_path, monkeypatch):
+    """An experiment that reads the files of one task, and needs them for it."""
+    folder = tmp_path / "experiments"
+    folder.mkdir()
+    known = 'data="a folder", needs_data=("beat",), files=lambda task, data: list(data.glob(f"{task}.txt"))'
+    source = Path(toy_paper.__file__).read_text().replace('data="a file with a number to add"', known)
+    (folder / "toy_paper.py").write_text(source.replace("float(Path(case.data).read_text())", "0.0"))
+    monkeypatch.setattr(experiments, "__path__", [str(folder)])
+    sys.modules.pop("hybrid.experiments.toy_paper", None)
+    importlib.invalidate_caches()
+    yield
+    sys.modules.pop("hybrid.experiments.toy_paper", None)
+
+
+def test_tasks_without_data_are_left_out_and_named(tmp_path, run, image_paper):
+    quick = ["--quick", "--seeds", "1", "--jobs", "1", "--out"]
+    code, stdout, stderr = run("run", "toy-paper", *quick, str(tmp_path / "one"))
+    assert code == 0 and "beat" not in stdout
+    assert stderr.splitlines()[0] == "toy-paper: left out for want of data: beat ('qml data' fetches)"
+    assert "- data: none read; left out for want of data: beat\n" in (tmp_path / "one" / "report.md").read_text()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "beat.txt").write_text("1")
+    code, stdout, stderr = run("run", "toy-paper", *quick, str(tmp_path / "two"), "--data", str(tmp_path / "data"))
+    assert code == 0 and "beat" in stdout and "left out" not in stderr
+    assert re.search(r"^- data: data, beat sha256 \w{64}$", (tmp_path / "two" / "report.md").read_text(), re.MULTILINE)
+
+
+def test_a_folder_of_data_goes_to_the_experiments_that_read_some_of_it(tmp_path, run, image_paper):
+    options = ["--quick", "--seeds", "1", "--jobs", "1", "--data", str(tmp_path)]
+    code, _, stderr = run("run", "toy-paper", *options, "--out", str(tmp_path / "one"))
+    message = f"qml: got the data {tmp_path}, of which toy-paper reads nothing, expected a folder.\n"
+    assert (code, stderr) == (2, message)
+    assert run("run", "--all", *options, "--out", str(tmp_path / "all"))[0] == 0
+    run.setenv("QML_DATA", str(tmp_path))
+    assert run("run", "toy-paper", *options[:-2], "--out", str(tmp_path / "one"))[0] == 0
+    (tmp_path / "beat.txt").write_text("1")
+    assert run("run", "toy-paper", *options[:-2], "--out", str(tmp_path / "two"))[1].count("beat") > 0
+
+
 def test_ctrl_c_counts_the_runs_of_all_experiments(tmp_path, run, two):
     calls, real = [], experiment.run
 
@@ -197,7 +238,7 @@ def test_ctrl_c_counts_the_runs_of_all_experiments(tmp_path, run, two):
         (["toy-paper", "--all"], r"got 'toy-paper' and --all, expected one of them: leave one out\."),
         (["--all", "--task", "sine"], r"got --task with --all, expected one experiment: name it instead of --all\."),
         (["toy-paper", "--seeds", "0"], r"seeds is 0: expected a number of seeds from 1, or a list .*"),
-        (["toy-paper", "--jobs", "-1"], r"jobs is -1: expected a positive number\."),
+        (["toy-paper", "--jobs", "-1"], r"got jobs=-1, expected an integer of at least 1: pass jobs=1, for example"),
         (["toy-paper", "--backend", "aerr"], r".*'aerr', expected one of statevector, .*"),
         (["toy-paper", "--data", "nowhere"], r"got the data nowhere, which is not there, expected a file with a .*\."),
         (["toy-paper", "--out", "FILE"], r"Cannot write to the output folder .*FILE \(.*\): choose another one\."),

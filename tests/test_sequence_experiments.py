@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from commands import run  # noqa: F401 (a fixture)
 from planted_results import results
+from timeseries import write
 
 from hybrid import experiment
 from hybrid.experiments import qfwp, qrnn_reservoir
@@ -44,6 +45,22 @@ def test_rows_are_those_that_the_claim_should_have_beside_it(name):
     for task in paper.tasks:
         linear = [row.name for row in paper.rows if row.name.startswith("AR") and task in row.tasks]
         assert linear == (["AR(p), p by BIC"] if task.endswith("_long") else ["AR(4)"])
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_measured_series_are_found_in_the_folder_of_all_data(name, tmp_path):
+    pytest.importorskip("reservoirpy")
+    folder = tmp_path / "data" / "timeseries"
+    folder.mkdir(parents=True)
+    write(folder / "sunspots_monthly.csv", "n\n" + "\n".join(str(n % 11) for n in range(400)))
+    plan = experiment.plan(experiment.load(name), "quick", data=tmp_path / "data", out=tmp_path / "out")
+    assert plan.tasks == plan.experiment.tasks
+    assert {trial.task for trial in plan.units if trial.data} == {"sunspots", "sunspots_long"}
+    (found,) = {trial.data for trial in plan.units if trial.data}
+    alone = experiment.plan(plan.experiment, "quick", data=folder, out=tmp_path / "out")
+    assert {trial.data for trial in alone.units} == {None, found}
+    with pytest.raises(ValueError, match=rf"of which {name} reads nothing, expected a folder with santafe_laser"):
+        experiment.plan(plan.experiment, "quick", data=tmp_path / "out", out=tmp_path / "out")
 
 
 def test_classical_networks_are_compared_at_the_sizes_of_the_quantum_ones():

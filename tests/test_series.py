@@ -8,7 +8,7 @@ from statsmodels.datasets.sunspots import load_pandas
 from timeseries import reference, write
 
 from hybrid import series
-from hybrid.series import Series, load, mackey_glass, narma, read_csv
+from hybrid.series import Series, files, load, mackey_glass, narma, read_csv
 
 compiles_reservoirpy = pytest.mark.filterwarnings("ignore:invalid escape sequence")  # in its docstrings
 
@@ -125,6 +125,11 @@ def test_a_folder_or_a_file_with_data(tmp_path):
     assert list(load("bessel", tmp_path).values) == list(load("bessel").values)
     with pytest.raises(ValueError, match=r"has no santafe_laser\.csv, expected a folder with it, or a CSV file"):
         load("santa_fe", tmp_path)
+    (tmp_path / "timeseries").mkdir()
+    laser = write(tmp_path / "timeseries" / "santafe_laser.csv", "n\n5\n6\n")
+    assert list(load("santa_fe", tmp_path).values) == [5, 6]
+    assert files("santa_fe", tmp_path) == [laser] and files("santa_fe", laser) == [laser]
+    assert files("sunspots", tmp_path)[0] == monthly and files("bessel", tmp_path) == files("bessel", laser) == []
 
 
 def test_any_csv_file(tmp_path):

@@ -150,7 +150,7 @@ def test_printed():
 
 @pytest.mark.parametrize("n_qubits", [0, 1.5, None])
 def test_wrong_numbers_of_qubits(n_qubits):
-    with pytest.raises(ValueError, match=f"got n_qubits={n_qubits}, expected a whole number of at least 1"):
+    with pytest.raises(ValueError, match=f"got n_qubits={n_qubits}, expected an integer of at least 1"):
         SpecialUnitary(n_qubits)
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from circuits.checks import whole
 from hybrid.forecasting import Task, Windows
-from hybrid.series import check_count
 
 Array = np.ndarray
 
@@ -36,8 +36,8 @@ class Autoregression:
     """
 
     def __init__(self, order: int | None = None, max_order: int = 50) -> None:
-        check_count("max_order", max_order, 1)
-        check_count("order", max_order if order is None else order, 1)
+        whole("max_order", max_order)
+        whole("order", max_order if order is None else order)
         self.order, self.max_order = order, max_order
 
     @property

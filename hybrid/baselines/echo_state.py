@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from circuits.checks import whole
 from hybrid.forecasting import Task, Windows
-from hybrid.series import check_count
 
 Array = np.ndarray
 
@@ -58,7 +58,7 @@ class EchoState:
 
     def __post_init__(self) -> None:
         for name, least in (("units", 1), ("seed", 0), ("washout", 0)):
-            check_count(name, getattr(self, name), least)
+            whole(name, getattr(self, name), least)
         for name, most in (("spectral_radius", np.inf), ("leak", 1.0), ("input_scale", np.inf), ("ridge", np.inf)):
             value = getattr(self, name)
             if not 0 < value <= most or not np.isfinite(value):

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hybrid.series import check_count
+from circuits.checks import whole
 
 #: Kind of network, and how many gates each hidden unit has.
 KINDS: dict[str, tuple[Any, int]] = {"RNN": (nn.RNN, 1), "GRU": (nn.GRU, 3), "LSTM": (nn.LSTM, 4)}
@@ -94,7 +94,7 @@ def build(
     if (n_parameters is None) == (hidden_size is None):
         raise ValueError(f"got n_parameters={n_parameters}, hidden_size={hidden_size}, expected one of them: give one")
     for name, size in (("n_parameters", n_parameters), ("hidden_size", hidden_size), ("input_size", input_size)):
-        check_count(name, 1 if size is None else size, 1)
+        whole(name, 1 if size is None else size)
     found = hidden_size or closest_size(kind, n_parameters or 1, input_size)
     return Recurrent(kind, found, input_size, frozen)
 

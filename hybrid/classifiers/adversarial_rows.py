@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from hybrid import data, training
 from hybrid.attacks import Attack, fgsm, pgd, robust_accuracy
-from hybrid.classifiers import adversarial_qnn
+from hybrid.classifiers import adversarial_qnn, rows
 from hybrid.classifiers.depolarized import Depolarized
 from hybrid.data import Dataset, Split
 from hybrid.experiment import Case, Outcome
@@ -36,11 +36,6 @@ ALSO = {
     "masked ascent": "masked",
     "PGD on the plain model": "from_plain",
 }
-
-DATA = (
-    "a folder with mnist/ (four IDX files) and mednist/mednist_subset.npz in it, or for the task mnist-1-9 alone the "
-    "folder of the IDX files"
-)
 
 _TEST_SHARE = 0.3  # where there is no official test part
 
@@ -75,24 +70,10 @@ def _unit(X: np.ndarray, side: int) -> np.ndarray:
 
 @lru_cache(maxsize=1)  # rows of one task follow each other
 def _two_classes(name: str, classes: tuple[int, int], folder: Path | None) -> Dataset:
-    found = _load(name, folder)
-    if classes[-1] >= found.n_classes:
-        raise ValueError(f"got data of {found.n_classes} classes as {name}, expected class {classes[-1]} too: {DATA}")
+    found = rows.loaded(name, folder)
     train, test = (_of(classes, X, y) for X, y in ((found.X, found.y), (found.X_test, found.y_test)))
     names = tuple(found.class_names[each] for each in classes)
     return replace(found, X=train[0], y=train[1], X_test=test[0], y_test=test[1], class_names=names)
-
-
-def _load(name: str, folder: Path | None) -> Dataset:
-    if name == "digits":
-        return data.load(name)
-    if folder is None:
-        raise ValueError(f"got no data for {name}, expected {DATA}: name it with --data")
-    bare = name == "mnist" and not (folder / name).is_dir()
-    path = {"mnist": "." if bare else "mnist", "mednist": "mednist/mednist_subset.npz"}[name]
-    if not (folder / path).exists():
-        raise ValueError(f"got --data {folder} without {path}, expected {DATA}: or leave the task out with --task")
-    return data.load(path, folder)
 
 
 def _of(classes: tuple[int, ...], X: Any, y: Any) -> tuple[Any, Any]:

@@ -39,7 +39,7 @@ def build(
 
     Parameters
     ----------
-    shape : (1, H, W)
+    shape : (channels, H, W)
         Of an image; H and W are multiples of 4.
     n_classes : int
     settings : mapping

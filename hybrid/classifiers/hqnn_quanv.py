@@ -8,19 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 from backends import Backend
 from hybrid.classifiers.rows import Settings
 from qml import Quanvolution2d
 
 CONTROLS = ("separable", "frozen", "removed")
-
-
-def pooled(images: Tensor, settings: Settings) -> Tensor:
-    """Return images averaged over squares of ``settings["pool"]`` pixels a side."""
-    return F.avg_pool2d(images, settings["pool"])
 
 
 def build(

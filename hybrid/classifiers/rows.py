@@ -1,11 +1,13 @@
 """The rows of experiments on images, all on equal terms.
 
 Every row of a task sees the same images, divided once whatever the seed, and scaled to [0, 1] by the train part alone.
+A task is a set of images by its name: scikit-learn's digits, or one of :mod:`hybrid.catalogue` under ``--data``.
 All that is trained has one optimiser, one schedule and one order of the data; a seed is one of weights and order.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -19,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 import backends
-from hybrid import data, training
+from hybrid import catalogue, data, training
 from hybrid.baselines import logistic_regression
 from hybrid.classifiers.adam import DecayingAdam
 from hybrid.data import Dataset, Split
@@ -28,43 +30,52 @@ from hybrid.units import count_parameters
 
 Settings = Mapping[str, Any]
 Build = Callable[..., nn.Module]
-Prepare = Callable[[Tensor, Settings], Tensor]  # images (N, 1, H, W) to what a network takes
+Prepare = Callable[[Tensor, Settings], Tensor]  # images (N, C, H, W) to what a network takes
 
 TASKS = ("digits", "mnist")
 NEEDS_DATA = ("mnist",)  # digits are part of scikit-learn
 
-DATA = "a folder with MNIST-type IDX files of 28 × 28 pixels (train-images-idx3-ubyte, …, .gz or not)"
+DATA = (
+    "a folder with mnist/, fashion-mnist/, cifar10/, mednist/, …, such as 'qml data' fetches, "
+    "or with MNIST-type IDX files of 28 × 28 pixels (train-images-idx3-ubyte, …, .gz or not)"
+)
 
 _TEST_SHARE = 0.2  # of the digits, which have no official test part, unless settings say another
 _AT_ONCE = 500  # test images that are classified at once
 
 
 def images(case: Case) -> Split:
-    """Return train and test part of a task, images float32 (n, 1, H, W) in [0, 1], classes int64 (n,).
+    """Return train and test part of a task, images float32 (n, C, H, W) in [0, 1], classes int64 (n,).
 
     The settings of the task may name ``n_train`` and ``n_test``, how many are kept, ``test_share``, where there is no
     official test part, and ``classes``: the first so many.
     """
     chosen = case.settings[case.task]
-    found = _first_classes(_load(case.task, case.data), chosen.get("classes"))
+    found = _first_classes(loaded(case.task, case.data), chosen.get("classes"))
     parts = data.split(found, 0, chosen.get("test_share", _TEST_SHARE), chosen.get("n_train"))
     kept = np.random.default_rng(0).permutation(len(parts.y_test))[: chosen.get("n_test")]
     # One factor for all pixels: it is the brightest pixel of the train part that is 1.
-    top, shape = parts.X.max(), (-1, 1, *(found.image_shape or ()))
+    shape = (-1, *(1,) * (3 - len(found.image_shape or ())), *(found.image_shape or ()))
+    top = parts.X.max()
     X, X_test = (np.clip(part.reshape(shape) / top, 0, 1) for part in (parts.X, parts.X_test[kept]))
     return parts._replace(X=X, y=np.array(parts.y), X_test=X_test, y_test=parts.y_test[kept])
 
 
 @lru_cache(maxsize=1)  # rows of one task follow each other
-def _load(task: str, folder: Path | None) -> Dataset:
+def loaded(task: str, folder: Path | None) -> Dataset:
+    """Return the images of a task as they are."""
     if task == "digits":
         return data.load("digits")
-    if folder is None:
+    if not files(task, folder):
         raise ValueError(f"got the task {task} without data, expected {DATA}: name it with --data")
-    found = data.load(folder)
-    if found.image_shape != (28, 28):
-        raise ValueError(f"got data of shape {found.image_shape or found.X.shape[1:]} in {folder}, expected {DATA}")
-    return found
+    return data.load(task, folder)
+
+
+def files(task: str, folder: Path | None) -> list[Path]:
+    """Return the files of a task in a data folder; none for digits, or where there is none."""
+    if task == "digits" or folder is None or (found := catalogue.find(task, folder)) is None:
+        return []
+    return list(catalogue.files(found))
 
 
 def _first_classes(found: Dataset, n: int | None) -> Dataset:
@@ -79,9 +90,14 @@ def _first_classes(found: Dataset, n: int | None) -> Dataset:
 
 
 def check(tasks: tuple[str, ...], settings: Settings, folder: Path | None) -> None:
-    """Raise ValueError where the images of a task are missing or too few, before anything is run."""
+    """Raise ValueError where the images of a task are missing or too few, before anything is run.
+
+    It says on stderr in which way a set is not the official one.
+    """
     for task in tasks:
         images(Case(task, 0, settings, "statevector", folder, lambda *_: None, None))
+        if note := loaded(task, folder).note:
+            print(f"Note on {task}: {note}", file=sys.stderr)
 
 
 # --- rows ----------------------------------------------------------------------------------------------------------
@@ -90,6 +106,11 @@ def check(tasks: tuple[str, ...], settings: Settings, folder: Path | None) -> No
 def as_they_are(images: Tensor, settings: Settings) -> Tensor:
     """Return the images."""
     return images
+
+
+def pooled(images: Tensor, settings: Settings) -> Tensor:
+    """Return images averaged over squares of ``settings["pool"]`` pixels a side."""
+    return nn.functional.avg_pool2d(images, settings["pool"])
 
 
 def trained(case: Case, build: Build, prepare: Prepare = as_they_are, **options: Any) -> Outcome:

@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hybrid.claims import Claim, score, sentences
-from hybrid.classifiers import adversarial_qnn, adversarial_rows
+from hybrid.classifiers import adversarial_qnn, adversarial_rows, rows
 from hybrid.experiment import Experiment, Results, Row
 
 QNN, OFF, MLP, LINEAR = "QNN", "QNN, entanglers off", "MLP of as many parameters", "logistic regression"
@@ -69,12 +70,17 @@ def experiment() -> Experiment:
         published={QNN: {"mednist": "0.99"}},
         claims=tuple(_claims()),
         verdict=verdict,
-        data=adversarial_rows.DATA,
+        data=rows.DATA,
+        files=_files,
         check=adversarial_rows.check,
         least=0.0,
         most=1.0,
         also=adversarial_rows.ALSO,
     )
+
+
+def _files(task: str, folder: Path | None) -> list[Path]:
+    return rows.files(_TASKS[task]["data"], folder)
 
 
 def hardened(row: str) -> str:

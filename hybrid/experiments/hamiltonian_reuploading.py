@@ -14,6 +14,9 @@ from hybrid.claims import Claim
 from hybrid.classifiers import hamiltonian, rows
 from hybrid.experiment import Experiment, Row
 
+#: The paper has CT images too, a subset of a competition's, which we lack.
+TASKS = ("digits", "mnist", "fashion-mnist")
+
 QHE, CODED, QCNN = "QHE", "QHE, as coded", "QCNN"
 MATCHED = "QCNN, as many parameters as QHE"
 SYMMETRIC = "logistic regression, symmetric part"
@@ -21,7 +24,7 @@ SYMMETRIC = "logistic regression, symmetric part"
 #: Layers of unitaries before the QCNN: 5 of 75 angles and 81, for the 465 of QHE on digits.
 N_BEFORE = 5
 
-#: The paper's: all 1200 images of the train part in a step on digits, batches and a decaying learning rate on MNIST.
+#: The paper's: all 1200 images of the train part in a step on digits, batches and a decaying learning rate elsewhere.
 _DIGITS: dict[str, Any] = {
     "classes": 8, "pad": 0, "n_layers": 15, "whole": False, "n_levels": 1,
     "test_share": 0.168, "lr": 0.1, "batch_size": 2000, "epochs": 500,
@@ -31,18 +34,13 @@ _MNIST: dict[str, Any] = {
     "lr": 0.01, "batch_size": 1000, "epochs": 100, "optimizer_options": {"decay": 0.99, "clip": 1.0},
 }  # fmt: skip
 
+_QUICK = {**_MNIST, "epochs": 10, "n_train": 600, "n_test": 1000, "batch_size": 200}
+_SMALL = {**_MNIST, "epochs": 20, "n_train": 2000, "n_test": 2000, "batch_size": 200}
+
 LEVELS: dict[str, dict[str, Any]] = {
-    "quick": {
-        "seeds": 2,
-        "digits": {**_DIGITS, "epochs": 60},
-        "mnist": {**_MNIST, "epochs": 10, "n_train": 600, "n_test": 1000, "batch_size": 200},
-    },
-    "default": {
-        "seeds": 5,
-        "digits": {**_DIGITS, "epochs": 200},
-        "mnist": {**_MNIST, "epochs": 20, "n_train": 2000, "n_test": 2000, "batch_size": 200},
-    },
-    "full": {"seeds": 20, "digits": _DIGITS, "mnist": _MNIST},
+    "quick": {"seeds": 2, "digits": {**_DIGITS, "epochs": 60}, "mnist": _QUICK, "fashion-mnist": _QUICK},
+    "default": {"seeds": 5, "digits": {**_DIGITS, "epochs": 200}, "mnist": _SMALL, "fashion-mnist": _SMALL},
+    "full": {"seeds": 20, "digits": _DIGITS, "mnist": _MNIST, "fashion-mnist": _MNIST},
 }
 
 
@@ -58,11 +56,15 @@ def experiment() -> Experiment:
         ),
         metric="test accuracy",
         lower_is_better=False,
-        tasks=rows.TASKS,
-        needs_data=rows.NEEDS_DATA,
+        tasks=TASKS,
+        needs_data=TASKS[1:],
         rows=tuple(_rows()),
         levels=LEVELS,
-        published={CODED: {"digits": "0.944"}, QHE: {"mnist": "0.897"}, QCNN: {"digits": "0.790", "mnist": "0.470"}},
+        published={
+            CODED: {"digits": "0.944"},
+            QHE: {"mnist": "0.897", "fashion-mnist": "0.778"},
+            QCNN: {"digits": "0.790", "mnist": "0.470", "fashion-mnist": "0.429"},
+        },
         claims=(
             Claim("as coded, it is better than the QCNN", CODED, QCNN, tasks=("digits",)),
             Claim("it is better than the QCNN", QHE, QCNN),
@@ -70,6 +72,7 @@ def experiment() -> Experiment:
             Claim("it is better than a linear model of what it sees of an image", QHE, SYMMETRIC),
         ),
         data=rows.DATA,
+        files=rows.files,
         check=rows.check,
         least=0.0,
         most=1.0,
@@ -81,7 +84,7 @@ def _rows() -> Iterator[Row]:
     qcnn = partial(rows.trained, build=hamiltonian.qcnn, prepare=hamiltonian.square)
     logistic = partial(rows.logistic, prepare=hamiltonian.square)
     symmetric = partial(rows.logistic, prepare=hamiltonian.symmetric)
-    # On MNIST there is one unitary in a layer, and nothing to share; a QCNN of 10,000 angles is beyond simulation.
+    # Elsewhere there is one unitary in a layer, and nothing to share; a QCNN of 10,000 angles is beyond simulation.
     yield Row(CODED, "quantum", partial(qhe, shared=True), tasks=("digits",))
     yield Row(QHE, "quantum", qhe)
     yield Row("QHE, logits × 10", "quantum", partial(qhe, scale=10.0))

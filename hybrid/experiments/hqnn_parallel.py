@@ -14,6 +14,8 @@ from hybrid.claims import Claim, sentences
 from hybrid.classifiers import hqnn_parallel, rows
 from hybrid.experiment import Experiment, Results, Row
 
+TASKS = ("digits", "mnist", "mednist", "cifar10")
+
 HQNN, WIDE = "HQNN-Parallel", "wide CNN"
 
 #: Training as in a re-implementation. The paper's own number of epochs is not known to us.
@@ -21,18 +23,29 @@ _TRAINING: dict[str, Any] = {
     "lr": 1e-3, "batch_size": 64, "epochs": 20, "optimizer_options": {"weight_decay": 1e-4},
 }  # fmt: skip
 
-#: The paper's network for 28 × 28 pixels, and one for 8 × 8.
-_MNIST = {**_TRAINING, "channels": [16, 32], "kernel": 5, "n_circuits": 4, "wide": [216, 88]}
-_DIGITS = {**_TRAINING, "channels": [8, 16], "kernel": 3, "n_circuits": 2, "wide": [128, 64]}
+#: The paper's network for 28 × 28 pixels, and one for 8 × 8. Those for Medical MNIST and CIFAR-10 are not known to us:
+#: they are that for MNIST; the 64 × 64 pixels of Medical MNIST are averaged to 32 × 32 where it is not to take hours.
+_MNIST = {**_TRAINING, "channels": [16, 32], "kernel": 5, "n_circuits": 4, "wide": [216, 88], "pool": 1}
+_DIGITS = {**_TRAINING, "channels": [8, 16], "kernel": 3, "n_circuits": 2, "wide": [128, 64], "pool": 1}
+_QUICK = {**_MNIST, "epochs": 3, "n_train": 600, "n_test": 1000}
+_SMALL = {**_MNIST, "epochs": 10, "n_train": 1000, "n_test": 500}
 
 LEVELS: dict[str, dict[str, Any]] = {
     "quick": {
         "seeds": 2,
         "digits": {**_DIGITS, "epochs": 10},
-        "mnist": {**_MNIST, "epochs": 3, "n_train": 600, "n_test": 1000},
+        "mnist": _QUICK,
+        "mednist": {**_QUICK, "pool": 4},
+        "cifar10": _QUICK,
     },
-    "default": {"seeds": 5, "digits": _DIGITS, "mnist": {**_MNIST, "n_train": 6000}},
-    "full": {"seeds": 5, "digits": _DIGITS, "mnist": _MNIST},
+    "default": {
+        "seeds": 5,
+        "digits": _DIGITS,
+        "mnist": {**_MNIST, "n_train": 6000},
+        "mednist": {**_SMALL, "pool": 2},
+        "cifar10": {**_SMALL, "n_train": 2000},
+    },
+    "full": {"seeds": 5, "digits": _DIGITS, "mnist": _MNIST, "mednist": _MNIST, "cifar10": _MNIST},
 }
 
 
@@ -48,14 +61,15 @@ def experiment() -> Experiment:
         ),
         metric="test accuracy",
         lower_is_better=False,
-        tasks=rows.TASKS,
-        needs_data=rows.NEEDS_DATA,
+        tasks=TASKS,
+        needs_data=TASKS[1:],
         rows=tuple(_rows()),
         levels=LEVELS,
-        published={HQNN: {"mnist": "0.9921"}},
+        published={HQNN: {"mnist": "0.9921", "mednist": "> 0.99", "cifar10": "> 0.82"}},
         claims=(Claim("as accurate as the classical network with several times as many parameters", HQNN, WIDE, 0.01),),
         verdict=verdict,
         data=rows.DATA,
+        files=rows.files,
         check=rows.check,
         least=0.0,
         most=1.0,
@@ -68,14 +82,14 @@ def verdict(results: Results) -> list[str]:
 
 
 def _rows() -> Iterator[Row]:
-    hybrid = partial(rows.trained, build=hqnn_parallel.build)
+    hybrid = partial(rows.trained, build=hqnn_parallel.build, prepare=rows.pooled)
     yield Row(HQNN, "quantum", hybrid)
     yield Row(f"{HQNN}, entanglers off", "control", partial(hybrid, control="separable"))
     yield Row(f"{HQNN}, circuits frozen", "control", partial(hybrid, control="frozen"))
     yield Row(f"{HQNN}, circuits removed", "control", partial(hybrid, control="removed"))
     yield Row(f"{HQNN}, linear layer for the circuits", "control", partial(hybrid, control="linear"))
-    yield Row(WIDE, "classical", partial(rows.trained, build=hqnn_parallel.wide))
-    yield Row("logistic regression", "trivial", rows.logistic, seeded=False)
+    yield Row(WIDE, "classical", partial(rows.trained, build=hqnn_parallel.wide, prepare=rows.pooled))
+    yield Row("logistic regression", "trivial", partial(rows.logistic, prepare=rows.pooled), seeded=False)
 
 
 def _saving(results: Results, task: str) -> str:

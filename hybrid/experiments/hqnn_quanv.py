@@ -57,6 +57,7 @@ def experiment() -> Experiment:
             Claim("training the quanvolution helps", QUANV, FROZEN),
         ),
         data=rows.DATA,
+        files=rows.files,
         check=rows.check,
         least=0.0,
         most=1.0,
@@ -64,13 +65,13 @@ def experiment() -> Experiment:
 
 
 def _rows() -> Iterator[Row]:
-    hybrid = partial(rows.trained, build=hqnn_quanv.build, prepare=hqnn_quanv.pooled)
-    classical = partial(rows.trained, build=hqnn_quanv.convolution, prepare=hqnn_quanv.pooled)
+    hybrid = partial(rows.trained, build=hqnn_quanv.build, prepare=rows.pooled)
+    classical = partial(rows.trained, build=hqnn_quanv.convolution, prepare=rows.pooled)
     yield Row(QUANV, "quantum", hybrid)
     yield Row(FROZEN, "control", partial(hybrid, control="frozen"))
     yield Row(f"{QUANV}, entanglers off", "control", partial(hybrid, control="separable"))
     yield Row(f"{QUANV}, pixels for the quanvolution", "control", partial(hybrid, control="removed"))
     yield Row(EQUAL, "classical", partial(classical, channels=4))
     yield Row(SMALL, "classical", partial(classical, channels=1))
-    logistic = partial(rows.logistic, prepare=hqnn_quanv.pooled)
+    logistic = partial(rows.logistic, prepare=rows.pooled)
     yield Row("logistic regression", "trivial", logistic, seeded=False)

@@ -41,6 +41,7 @@ def experiment() -> Experiment:
         ),
         verdict=verdict,
         data=rows.DATA,
+        files=rows.files,
         check=rows.check,
         packages=("reservoirpy",),
     )

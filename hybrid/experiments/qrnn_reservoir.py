@@ -43,6 +43,7 @@ def experiment() -> Experiment:
         claims=tuple(_claims()),
         verdict=verdict,
         data=rows.DATA,
+        files=rows.files,
         check=rows.check,
         packages=("reservoirpy",),
     )

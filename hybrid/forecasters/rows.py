@@ -49,7 +49,9 @@ LEVELS: dict[str, dict[str, Any]] = {
     "full": {**PAPER, "seeds": 10, "epochs": 100, "n_steps": 300, "long_steps": 1000, "washout": 100},
 }
 
-DATA = "a folder with santafe_laser.csv and sunspots_monthly.csv, in place of what installed packages hold"
+DATA = (
+    "a folder with santafe_laser.csv or sunspots_monthly.csv, or timeseries/ with them, in place of what packages hold"
+)
 
 _SHOWN = 200  # forecasts that are kept to be drawn
 
@@ -67,7 +69,12 @@ def task(case: Case) -> Task:
 
 @lru_cache(maxsize=1)  # rows of one task follow each other
 def _series(name: str, data: Path | None) -> series.Series:
-    return series.load(name, data)
+    return series.load(name, data if files(name, data) else None)
+
+
+def files(name: str, data: Path | None) -> list[Path]:
+    """Return the file that a task reads; none for a series that is computed, or that packages are asked for."""
+    return [] if data is None else series.files(name.removesuffix(LONG), data)[:1]
 
 
 def check(tasks: tuple[str, ...], settings: Mapping[str, Any], data: Path | None) -> None:
