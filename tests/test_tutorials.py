@@ -52,6 +52,10 @@ SHRUNK = {
         "n_values = 1000": "n_values = 200",
         "n_measured = 600": "n_measured = 200",
     },
+    "9_attacking_and_hardening": {
+        "n_epochs = 15": "n_epochs = 1",
+        "n_attacked = 50": "n_attacked = 4",
+    },
 }
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -1,0 +1,106 @@
+"""The classifier of two classes of images that Ren et al. (arXiv:2204.01738) attack, its rivals, and their attack.
+
+Pixels, scaled to unit length, are x̂. They enter a circuit of interleaved blocks, c x̂ + π + θ in each of its rotations;
+one qubit is read, P(0) = <(1 + Z)/2>, and the loss is the cross-entropy of both probabilities. All attacks change x̂
+itself, which is what turns the qubits, and not what it is computed from: so there are no bounds, and radii are in
+units of x̂.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from backends import Backend
+from circuits import Circuit, pauli, z_each
+from circuits.templates import interleaved_block_encoding
+from qml import QuantumLayer
+
+#: c, radians per unit of x̂.
+SCALE = 2.0
+
+#: Of the paper's attack: Adam's learning rate, and what an angle c x̂ must exceed to be changed, both in radians.
+ASCENT_RATE, BACKGROUND = 0.01, 0.05
+
+
+class LogProbabilities(nn.Module):
+    """Logarithms of (1 ± z)/2, whose cross-entropy is that of these probabilities: (*, 1) -> (*, 2)."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return them, finite where rounding takes z to ±1."""
+        return (torch.cat([1 + z, 1 - z], -1) / 2).clamp_min(1e-7).log()
+
+
+def unit(images: Tensor, side: int) -> Tensor:
+    """Return x̂ (n, side²): images (n, H, W), averaged to `side` pixels a side, flattened, of unit L2 norm."""
+    return F.normalize(F.adaptive_avg_pool2d(images[:, None], side).flatten(1))
+
+
+def circuit(n_features: int, n_qubits: int) -> Circuit:
+    """Return the circuit: 8, 6, 6, 6 columns for 256 pixels on 10 qubits, 4, 3, 3, 3 for 64 on 5."""
+    return interleaved_block_encoding(n_qubits, n_features, n_blocks=4, scale=SCALE)
+
+
+def qnn(n_features: int, n_qubits: int, backend: Backend) -> nn.Module:
+    """Return the paper's classifier, x̂ -> logits of two classes."""
+    read = pauli(f"Z{n_qubits // 2 - 1}")
+    return nn.Sequential(QuantumLayer(circuit(n_features, n_qubits), read, backend), LogProbabilities())
+
+
+def separable(n_features: int, n_qubits: int, backend: Backend) -> nn.Module:
+    """Return it without CX.
+
+    One qubit knows then of its own pixels only: all are read, and a trained linear layer makes logits of them, with
+    some more parameters, which favours the control.
+    """
+    layer = QuantumLayer(circuit(n_features, n_qubits).separable(), z_each(n_qubits), backend)
+    return nn.Sequential(layer, nn.Linear(n_qubits, 2))
+
+
+def linear(n_features: int, n_qubits: int, backend: Backend) -> nn.Module:
+    """Return logistic regression: 65 parameters for 64 pixels, as the circuit has, 257 for 256, where that has 260."""
+    return nn.Sequential(nn.Linear(n_features, 1), Opposite())
+
+
+def mlp(n_features: int, n_qubits: int, backend: Backend) -> nn.Module:
+    """Return a network of as few hidden units as have the circuit's number of parameters, one as a rule; tanh.
+
+    Not ReLU, whose only unit may be dead from the start.
+    """
+    width = max(1, round((circuit(n_features, n_qubits).n_weights - 1) / (n_features + 2)))
+    return nn.Sequential(nn.Linear(n_features, width), nn.Tanh(), nn.Linear(width, 1), Opposite())
+
+
+class Opposite(nn.Module):
+    """Logits z/2 and -z/2 of two classes, whose softmax is the logistic function: (*, 1) -> (*, 2)."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return them."""
+        return torch.cat([z, -z], -1) / 2
+
+
+def masked_ascent(model: nn.Module, x: Tensor, y: Tensor, n_steps: int = 10) -> Tensor:
+    """Return what the paper attacks with: steps of Adam up the loss, on angles that are no background.
+
+    Parameters
+    ----------
+    model
+        Gives logits.
+    x : Tensor, shape (n, n_features)
+        x̂.
+    y : Tensor, shape (n,)
+        True classes.
+    n_steps
+        Of the paper's 7 to 10; each changes a pixel by about 0.005, in units of x̂.
+    """
+    angles = (SCALE * x).requires_grad_()
+    bright: Any = angles.detach() > BACKGROUND
+    optimizer = torch.optim.Adam([angles], lr=ASCENT_RATE, maximize=True)
+    for _ in range(n_steps):
+        loss = F.cross_entropy(model(angles / SCALE), y, reduction="sum")
+        angles.grad = bright * torch.autograd.grad(loss, angles)[0]
+        optimizer.step()
+    return (angles / SCALE).detach()
