@@ -26,7 +26,9 @@ def readout_qubit(
 
     The last qubit is the readout r, the others hold the data; Σ_l is a Pauli word of data qubit j and of r. Read out
     Y on qubit n_qubits - 1: its sign is the label. Layers of ZX alone are diagonal in the data and give
-    ``<Y_r> = -sin 2(θ_0 + sum_j θ_j (1 - 2 z_j))``, a classical formula.
+    ``<Y_r> = -sin 2(θ_0 + sum_j θ_j (1 - 2 z_j))``. Where all words have X on r, as the paper's, all gates commute
+    with X_r, and on strings of bits ``<Y_r>`` is the imaginary part of a product of 2 × 2 matrix elements: other words
+    are needed for what is hard to simulate.
 
     Parameters
     ----------
@@ -89,7 +91,7 @@ def boolean_function(truth: Sequence[int]) -> Circuit:
     """
     monomials = reed_muller(truth)
     n = len(truth).bit_length() - 1
-    phases = Counter({(): math.pi / 4})
+    phases: Counter[Monomial] = Counter({(): math.pi / 4})
     for monomial in monomials:
         for size in range(len(monomial) + 1):
             for word in itertools.combinations(monomial, size):

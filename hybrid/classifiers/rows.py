@@ -29,6 +29,7 @@ from hybrid.units import count_parameters
 Settings = Mapping[str, Any]
 Build = Callable[..., nn.Module]
 Prepare = Callable[[Tensor, Settings], Tensor]  # images (N, 1, H, W) to what a network takes
+Load = Callable[[Case], Split]
 
 TASKS = ("digits", "mnist")
 NEEDS_DATA = ("mnist",)  # digits are part of scikit-learn
@@ -46,7 +47,7 @@ def images(case: Case) -> Split:
     official test part, and ``classes``: the first so many.
     """
     chosen = case.settings[case.task]
-    found = _first_classes(_load(case.task, case.data), chosen.get("classes"))
+    found = _first_classes(loaded(case.task, case.data), chosen.get("classes"))
     parts = data.split(found, 0, chosen.get("test_share", _TEST_SHARE), chosen.get("n_train"))
     kept = np.random.default_rng(0).permutation(len(parts.y_test))[: chosen.get("n_test")]
     # One factor for all pixels: it is the brightest pixel of the train part that is 1.
@@ -56,7 +57,8 @@ def images(case: Case) -> Split:
 
 
 @lru_cache(maxsize=1)  # rows of one task follow each other
-def _load(task: str, folder: Path | None) -> Dataset:
+def loaded(task: str, folder: Path | None) -> Dataset:
+    """Return the images of a task as they are."""
     if task == "digits":
         return data.load("digits")
     if folder is None:
@@ -92,9 +94,9 @@ def as_they_are(images: Tensor, settings: Settings) -> Tensor:
     return images
 
 
-def trained(case: Case, build: Build, prepare: Prepare = as_they_are, **options: Any) -> Outcome:
+def trained(case: Case, build: Build, prepare: Prepare = as_they_are, load: Load = images, **options: Any) -> Outcome:
     """Train a network; its circuits, if it has some, run on the backend of the case."""
-    found, settings, start = images(case), case.settings[case.task], time.perf_counter()
+    found, settings, start = load(case), case.settings[case.task], time.perf_counter()
     X = prepare(torch.as_tensor(found.X), settings)
     prepared = time.perf_counter() - start
     backend = backends.get(case.backend, case.seed)
@@ -107,9 +109,9 @@ def trained(case: Case, build: Build, prepare: Prepare = as_they_are, **options:
     return Outcome(correct, count_parameters(fitted.net.module_), seconds, extra)
 
 
-def logistic(case: Case, prepare: Prepare = as_they_are) -> Outcome:
+def logistic(case: Case, prepare: Prepare = as_they_are, load: Load = images) -> Outcome:
     """Logistic regression on the pixels, of mean 0 and variance 1 in the train part."""
-    found, settings, start = images(case), case.settings[case.task], time.perf_counter()
+    found, settings, start = load(case), case.settings[case.task], time.perf_counter()
     X, X_test = (prepare(torch.as_tensor(part), settings).flatten(1).numpy() for part in (found.X, found.X_test))
     scaler = StandardScaler().fit(X)
     model = logistic_regression.build(X.shape[1], int(found.y.max()) + 1).fit(scaler.transform(X), found.y)
