@@ -52,6 +52,11 @@ SHRUNK = {
         "n_values = 1000": "n_values = 200",
         "n_measured = 600": "n_measured = 200",
     },
+    "12_diagnose_before_the_qpu": {
+        "n_steps = 150": "n_steps = 2",
+        "widths = (2, 4, 6, 8)": "widths = (2, 3, 4)",
+        "n_repeats, shots = 100, 1000": "n_repeats, shots = 3, 100",
+    },
 }
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -314,8 +314,9 @@ def _frequencies(missed: dict[int, Array]) -> str:
 
 def _of_missed(reach: tuple[Reach, ...], missed: dict[int, Array]) -> str:
     factor = max(some.max() / reach[i].frequencies[-1] for i, some in missed.items())
+    least = max((some.max() - reach[i].resolution) / reach[i].frequencies[-1] for i, some in missed.items())
     if factor > 1:
-        times = f"{factor:.2g}, or upload them {int(np.ceil(factor))} times as often"
+        times = f"{factor:.2g}, or upload them {int(np.ceil(least * (1 - 1e-9)))} times as often"
         return f"Multiply features by up to {times}, or train scales."
     return "Frequencies in between are missing: upload features again, or train scales."
 

@@ -61,11 +61,16 @@ class Reach:
     shares: Array
 
     @property
+    def resolution(self) -> float:
+        """How far apart two frequencies are that the span does not tell apart: half a wave over it."""
+        return float(np.pi / max(self.span, 1e-300)) * (1 + 1e-9)
+
+    @property
     def reached(self) -> np.ndarray:
-        """Whether each of ``needed`` is reached, to half the resolution that the span has; a trend always is."""
+        """Whether each of ``needed`` is reached, to the resolution; a trend always is, where there is a frequency."""
         if not len(self.frequencies):
             return np.zeros(len(self.needed), bool)
-        near = np.abs(self.needed[:, None] - self.frequencies).min(1) <= np.pi / max(self.span, 1e-300) * (1 + 1e-9)
+        near = np.abs(self.needed[:, None] - self.frequencies).min(1) <= self.resolution
         return near | (self.needed == 0)
 
 
