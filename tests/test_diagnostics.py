@@ -12,7 +12,7 @@ import qml
 from backends import Aer
 from circuits import CX, RX, RY, RZ, Circuit, H, Probabilities, amplitudes, inputs, pauli, weights, z_each
 from circuits.templates import angle_encoding, data_reuploading, simplified_two_design, strongly_entangling
-from qml import QuantumLayer, diagnose
+from qml import ParallelCircuits, QuantumLayer, diagnose
 from qml.diagnostics import (
     barren_plateau,
     expressibility,
@@ -374,7 +374,9 @@ def test_what_is_said_of_features():
     high = Circuit(1, [RY(9 * x[0], 0), RX(w[0], 0)], 1, 1)
     assert "Frequencies in between are missing" in said(high, 6.28 * small, np.cos(2 * 6.28 * small))
     classes = (np.cos(5 * 6.28 * small[:, 0]) > 0).astype(int)
-    assert "Multiply features by up to 5" in said(one, 6.28 * small, classes)
+    assert "Multiply features by up to 5, or upload them 5 times as often, or train scales." in said(
+        one, 6.28 * small, classes
+    )
 
 
 def test_what_is_said_of_states():
@@ -400,6 +402,23 @@ def test_what_is_said_of_weights_and_shots():
     assert "Too small to train by shots" in changes(small)["gradient variance"]
     kept = changes(QuantumLayer(of_ry(1)), template=lambda n, _: of_ry(n), depths=(1,))["barren plateau"]
     assert kept.endswith("1 layers: Nothing, on these widths.")
+
+
+def test_first_weights_that_are_all_alike_have_no_variance_but_live():
+    found = changes(
+        QuantumLayer(of_ry(2), init=fixed(0.3, 0.4)), template=lambda n, _: QuantumLayer(of_ry(n), init=ones)
+    )
+    assert "First weights and samples are all alike" in found["gradient variance"]
+    assert "no gradient that varies" in found["barren plateau"] and "dead" not in found["Fisher rank"]
+
+
+def ones(tensor):
+    return tensor.fill_(1.0)
+
+
+def test_the_circuits_of_a_layer_of_several_are_diagnosed():
+    parallel = ParallelCircuits(angle_encoding(2, "Y") + strongly_entangling(2, 1), 3)
+    assert len(diagnose(parallel.quantum, X).lines) == 7
 
 
 def test_shots_are_those_of_the_backend():

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 N_STATES, N_SAMPLES, SHOTS = 500, 128, 1024
 
-NO_GRADIENT = "See which weights reach a readout: the line of Fisher rank."
+NO_GRADIENT = "See which weights reach a readout, in the line of Fisher rank, and let init draw them."
 
 HEADER = "diagnostic", "found", "what to change"
 
@@ -244,8 +244,10 @@ def _lines(d: Diagnosis) -> Iterator[Line]:
 
 
 def _of_variance(d: Diagnosis) -> str:
-    if not d.variance:
+    if len(d.fisher.dead) == d.n_weights:
         return "No weight moves any readout: read out the qubits that the weights act on."
+    if not d.variance:
+        return "First weights and samples are all alike, so gradients are: give an init that draws weights."
     if d.variance < 1e-4:
         return "Too small to train by shots: fewer layers, readouts of few qubits, or init=qml.init.normal_."
     return "Nothing."
@@ -256,7 +258,7 @@ def _of_plateau(d: Diagnosis) -> tuple[str, str]:
         return "not measured", "Give template=lambda n_qubits, n_layers: … that builds the layer wider and deeper."
     slope, depth = d.plateau.slopes[-1], d.plateau.depths[-1]
     if np.isnan(slope.value):
-        return f"no gradient at some width, {depth} layers", NO_GRADIENT
+        return f"no gradient that varies at some width, {depth} layers", NO_GRADIENT
     factor, low, high = (2**each for each in slope)
     interval = "" if np.isnan(low) else f" (95 % interval {low:.2g} to {high:.2g})"
     found = f"variance × {factor:.2g} per qubit{interval}, {depth} layers"

@@ -14,7 +14,7 @@ from qml.diagnostics import draws
 from qml.diagnostics.draws import Array
 from qml.layer import QuantumLayer
 
-#: A variance below it is rounding: the readout does not depend on the weight.
+#: A variance below it is rounding: the readout does not depend on the weight, or all draws are alike.
 NOTHING = 1e-20
 
 Template = Callable[[int, int], Any]
