@@ -384,6 +384,8 @@ def test_what_is_said_of_states():
     assert "It reaches a small part of the states" in idle["expressibility"]
     assert "Hardly any: compare with circuit.separable()" in idle["entanglement"]
     assert changes(QuantumLayer(of_ry(1)))["entanglement"] == "none: one qubit: Nothing."
+    wide = changes(QuantumLayer(strongly_entangling(8, 2)))
+    assert "it tells little on so many qubits" in wide["expressibility"]
     deep = changes(QuantumLayer(strongly_entangling(3, 6)))
     assert "As even as random states" in deep["expressibility"] and "As much as random states" in deep["entanglement"]
 

@@ -273,6 +273,8 @@ def _of_plateau(d: Diagnosis) -> tuple[str, str]:
 def _of_states(e: Expressibility) -> str:
     if e.kl > 0.5:
         return "It reaches a small part of the states: rotations about a second axis, or more layers, if data need it."
+    if e.haar[0] > 0.9:
+        return "Nothing; it tells little on so many qubits, as nearly all pairs of random states are in one bin."
     if e.kl < 3 * e.chance:
         return "As even as random states: further layers add no states, and make gradients smaller."
     return "Nothing."
