@@ -168,6 +168,7 @@ def test_the_circuit_has_the_papers_angles():
     assert near_term.circuit(8, PAPER.levels["full"]["parity-8"]).n_weights == 9
     net = near_term.dense((16,), 2, full, None)
     assert abs(count_parameters(net)["classical"] - 96) <= 10
+    assert near_term.dense((16,), 2, full, None, width=32)[0].out_features == 32
     frozen = near_term.build((16,), 2, full, backends.get("statevector"), frozen=True)
     assert count_parameters(frozen) == {"quantum": 0, "classical": 4, "frozen": 96}
 
@@ -201,7 +202,7 @@ def test_every_row_runs_on_every_task(tmp_path):
     }
     plan = experiment.plan(replace(PAPER, levels=levels), "quick", out=tmp_path, jobs=1)
     found = experiment.run(plan, show=False)
-    assert len(found.records) == sum(len(found.rows(task)) for task in found.tasks) == 44
+    assert len(found.records) == sum(len(found.rows(task)) for task in found.tasks) == 51
     assert {each.kind for each in PAPER.rows} == {"quantum", "control", "classical", "trivial"}
     said = found.experiment.verdict(found)
     assert said[0].startswith("On digits 364 images of 3 and 6 are ") and all(text.endswith(".") for text in said)

@@ -118,10 +118,14 @@ def product(shape: Sequence[int], n_classes: int, settings: Settings, backend: B
     return nn.Sequential(Product(shape[0], settings), Logits())
 
 
-def dense(shape: Sequence[int], n_classes: int, settings: Settings, backend: Backend) -> nn.Module:
-    """Return a network with one hidden layer and about as many parameters as the circuit."""
+def dense(
+    shape: Sequence[int], n_classes: int, settings: Settings, backend: Backend, width: int | None = None
+) -> nn.Module:
+    """Return a network with one hidden layer: of so many units, or with about as many parameters as the circuit."""
     n_bits = shape[0].bit_length() - 1 if settings["kind"] == "states" else shape[0]
-    return mlp.build(shape[0], n_classes, n_parameters=circuit(n_bits, settings).n_weights)
+    matched = circuit(n_bits, settings).n_weights
+    n_parameters = matched if width is None else width * (shape[0] + n_classes + 1) + n_classes
+    return mlp.build(shape[0], n_classes, n_parameters=n_parameters)
 
 
 def products(states: Tensor, settings: Settings) -> Tensor:

@@ -1,9 +1,9 @@
 """Classification with quantum neural networks on near term processors (Farhi and Neven, arXiv:1802.06002).
 
 Rows that the paper lacks: the same function without a circuit, as all gates of its circuits on strings commute with one
-another on the readout; the first layer alone, frozen angles, a dense network of as many parameters, logistic
-regression, and what solves the task: linear equations modulo 2 for parities, products of amplitudes for energies.
-Training, sizes and the label of states are our choices.
+another on the readout; the first layer alone, frozen angles, a dense network of as many parameters (one or two units,
+on strings) and a wider one, logistic regression, and what solves the task: linear equations modulo 2 for parities,
+products of amplitudes for energies. Training, sizes and the label of states are our choices.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ STRINGS = (*PARITIES, *MAJORITIES)
 
 QNN, FIRST, FROZEN = "quantum classifier", "first layer only", "angles frozen"
 SUPERPOSED, PRODUCT = "quantum classifier, two superpositions", "product of 2 × 2 matrices, no circuit"
-DENSE, LOGISTIC = "dense network of as many parameters", "logistic regression"
+DENSE, WIDE = "dense network of as many parameters", "dense network of 32 hidden units"
+LOGISTIC = "logistic regression"
 EQUATIONS, PRODUCTS = "linear equations modulo 2", "logistic regression on products"
 
 _TRAINING: dict[str, Any] = {"lr": 0.1, "batch_size": 16, "steps": 300, "n_train": 200, "n_test": 500}
@@ -112,6 +113,7 @@ def _rows() -> Iterator[Row]:
     yield Row(FROZEN, "control", partial(circuit, frozen=True))
     yield Row(PRODUCT, "classical", partial(network, build=near_term.product), tasks=on_bits)
     yield Row(DENSE, "classical", partial(network, build=near_term.dense))
+    yield Row(WIDE, "classical", partial(network, build=near_term.dense, width=32))
     yield Row(LOGISTIC, "trivial", logistic, seeded=False)
     yield Row(EQUATIONS, "trivial", near_term.equations, seeded=False, tasks=PARITIES)
     products = partial(logistic, prepare=near_term.products)
