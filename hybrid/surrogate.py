@@ -12,7 +12,6 @@ the fewest gates. Elsewhere the ω are random, those of a Gaussian kernel (Rahim
 from __future__ import annotations
 
 import copy
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -20,15 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from circuits.angles import Angle
 from hybrid import controls
 from qml import QuantumLayer
+from qml.diagnostics.fourier import N_FREQUENCIES, spectrum, steps
 
-N_FREQUENCIES = 256
 N_SAMPLES = 2000
 ALPHAS = np.logspace(-6, 2, 9)
-
-Steps = list[tuple[np.ndarray, int]]
 
 
 class Waves(nn.Module):
@@ -107,85 +103,12 @@ def predict(model: nn.Module, X: np.ndarray) -> np.ndarray:
     return _run(model, X).argmax(-1)
 
 
-def steps(layer: QuantumLayer, weights: np.ndarray | None = None) -> Steps | None:
-    """Return the slopes times frequencies of a layer's gates, and how often each comes.
-
-    None if an angle is not affine in the features, or none depends on them.
-
-    Parameters
-    ----------
-    layer
-        The quantum layer.
-    weights
-        Those of one circuit, ``(n_weights,)``; of the first one if not given.
-    """
-    w = _numbers(layer.weights if layer.weights.ndim == 1 else layer.weights[0]) if weights is None else weights
-    found: Counter[tuple[float, ...]] = Counter()
-    for op in layer.circuit.ops:
-        for angle in op.angles:
-            slope = _slope(angle, w, layer.in_features)
-            if slope is None or (op.gate.kind != "rotation" and slope.any()):
-                return None
-            found.update(_positive(slope * frequency) for frequency in _gaps(op.gate) if slope.any())
-    return [(np.array(step), count) for step, count in found.items()] or None
-
-
-def spectrum(steps: Steps, n: int = N_FREQUENCIES) -> np.ndarray:
-    """Return at most `n` frequencies, those of the fewest gates first, without 0 and without -ω for any ω.
-
-    Where the frequencies of as many gates do not all fit any more, some of them are drawn at random.
-    """
-    generator, found = np.random.default_rng(0), dict[tuple[float, ...], None]()
-    level, slopes = {(0,) * len(steps)}, np.array([slope for slope, _ in steps])
-    while level and len(found) < n:
-        level = {k for old in level for k in _neighbours(old, steps)}
-        new = sorted({_positive(np.array(ks) @ slopes) for ks in level})
-        new = [frequency for frequency in new if any(frequency) and frequency not in found]
-        found |= dict.fromkeys(new[i] for i in generator.permutation(len(new))[: n - len(found)])
-        level = set(sorted(level)[:: max(1, len(level) // (4 * n))])
-    return np.array(list(found))
-
-
 def _numbers(weights: Tensor) -> np.ndarray:
     return weights.detach().double().cpu().numpy()
 
 
 def _in_place(layer: QuantumLayer, fitted: dict[QuantumLayer, nn.Module]) -> nn.Module:
     return controls.StandIn(layer, fitted[layer]) if layer in fitted else layer  # one that the model never calls stays
-
-
-def _gaps(gate: Any) -> tuple[float, ...]:
-    return gate.frequencies if gate.kind == "rotation" else ()
-
-
-def _slope(angle: Angle, w: np.ndarray, n_inputs: int) -> np.ndarray | None:
-    """Return the gradient of an angle with respect to the features, None where it depends on them."""
-    slope = np.zeros(n_inputs)
-    for monomial, coefficient in angle.terms:
-        features = [argument for name, argument in monomial if name == "x"]
-        others = Angle(((tuple(factor for factor in monomial if factor[0] != "x"), coefficient),))
-        if len(features) > 1 or any(name == "x" for name, _ in others.slots):
-            return None
-        if features:
-            slope[features[0]] += others.evaluate(None, w)
-    return slope
-
-
-def _positive(step: np.ndarray) -> tuple[float, ...]:
-    """Return the one of ω and -ω whose first number that is not 0 is positive, rounded so that equal ones are equal."""
-    rounded = np.round(step, 9) + 0.0
-    leading = rounded[rounded != 0][:1]
-    return tuple((rounded * (np.sign(leading[0]) if len(leading) else 1) + 0.0).tolist())
-
-
-def _neighbours(ks: tuple[int, ...], steps: Steps) -> list[tuple[int, ...]]:
-    """Count one gate more, away from 0."""
-    return [
-        (*ks[:i], k + sign, *ks[i + 1 :])
-        for i, (k, (_, count)) in enumerate(zip(ks, steps, strict=True))
-        for sign in (1, -1)
-        if abs(k + sign) <= count and k * sign >= 0
-    ]
 
 
 def _fit(layer: QuantumLayer, x: np.ndarray, y: np.ndarray) -> nn.Module:

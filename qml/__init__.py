@@ -8,6 +8,7 @@ from qml.capacity import (
     plot_memory_capacity,
 )
 from qml.creep_in import DataReUploadingLinear, FlippedQuanv3x3
+from qml.diagnostics import diagnose
 from qml.draw import draw
 from qml.fast_weights import FastWeightProgrammer
 from qml.hamiltonian import HamiltonianReuploading
@@ -36,6 +37,7 @@ __all__ = [
     "QuantumReservoir",
     "Quanvolution2d",
     "SpecialUnitary",
+    "diagnose",
     "draw",
     "information_processing_capacity",
     "init",

@@ -9,8 +9,9 @@ from torch import nn
 from circuits import CP, CRX, CX, RX, RY, Circuit, amplitudes, inputs, weights
 from circuits.templates import data_reuploading, zz_feature_map
 from hybrid import controls, surrogate
-from hybrid.surrogate import Waves, spectrum, steps
+from hybrid.surrogate import Waves
 from qml import ParallelCircuits, QuantumLayer
+from qml.diagnostics.fourier import spectrum, steps
 
 x, w = inputs(2), weights(2)
 

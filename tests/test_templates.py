@@ -11,10 +11,13 @@ import numpy as np
 import pennylane as qp
 import pytest
 import qiskit.circuit.library as ql
+import torch
 from foreign import equal_up_to_phase, pennylane_unitary, qiskit_unitary
+from scipy.linalg import expm
 from strategies import haar_unitary
 
-from circuits import CX, RX, RY, Circuit, templates, z_each
+from backends import Statevector
+from circuits import CX, RX, RY, Circuit, pauli, templates, z_each
 from circuits.templates import (
     CONTROLLED_ROT,
     RY_CX,
@@ -22,6 +25,7 @@ from circuits.templates import (
     amplitude_encoding,
     angle_encoding,
     basic_entangler,
+    boolean_function,
     data_reuploading,
     fast_weight_circuit,
     few_data_qcnn,
@@ -32,7 +36,9 @@ from circuits.templates import (
     kept_qubits,
     mps,
     qcnn,
+    readout_qubit,
     recurrent_block,
+    reed_muller,
     simplified_two_design,
     strongly_entangling,
     tree_tensor_network,
@@ -41,7 +47,7 @@ from circuits.templates import (
 
 NAMES = [module.name for module in pkgutil.iter_modules(templates.__path__) if not module.name.startswith("_")]
 SMALL = {"n_qubits": 3, "n_layers": 2, "n_features": 16}
-PAIRED = ("few_data_qcnn", "qcnn", "tree_tensor_network", "mps")  # of pairs of qubits, at least one
+PAIRED = ("few_data_qcnn", "qcnn", "readout_qubit", "tree_tensor_network", "mps")  # of pairs of qubits, at least one
 
 
 def function(name):
@@ -349,6 +355,11 @@ def test_a_ring_of_two_couples_once():
         (lambda: mps(3, block=CX), "got block=CX, expected a Circuit on 2 qubits: circuits.templates.SU4, for example"),
         (lambda: tree_tensor_network(3, Circuit(3, [])), "got block on 3 qubits with 0 features, expected 2 qubits"),
         (lambda: qcnn(4, pooling=angle_encoding(2)), "got pooling on 2 qubits with 2 features, expected 2 qubits and"),
+        (lambda: readout_qubit(3, 1, ["ZI"]), "got words='ZI', expected one of 'XX', 'XY'"),
+        (lambda: readout_qubit(3, 1, []), r"got len\(words\)=0, expected an integer of at least 1"),
+        (lambda: boolean_function([0, 1, 1]), r"got a truth table of shape \(3,\), expected 2\*\*n values 0 or 1: "),
+        (lambda: boolean_function([1]), r"got a truth table of shape \(1,\), expected 2\*\*n values"),
+        (lambda: reed_muller([0, 2]), r"got a truth table of shape \(2,\), expected 2\*\*n values 0 or 1"),
         (lambda: qcnn(4, convolution="SU4"), "got convolution='SU4', expected a Circuit on 2 qubits"),
     ],
 )
@@ -797,6 +808,87 @@ def test_a_block_of_fixed_gates_has_no_weights():
     circuit = mps(3, Circuit(2, [RY(0.5, 0), CX(0, 1)]))
     assert circuit.n_weights == 0
     assert same(circuit, dense.unitary(Circuit(3, [RY(0.5, 0), CX(0, 1), RY(0.5, 1), CX(1, 2)])))
+
+
+# A readout qubit, against its closed forms
+
+
+def strings(n):
+    return np.array(list(itertools.product((0, 1), repeat=n)))
+
+
+def read(circuit, bits, w=()):
+    """<Y> of the last qubit."""
+    return dense.expectation(circuit, bits, np.array(w), [pauli(f"Y{circuit.n_qubits - 1}")]).item()
+
+
+def labels(circuit):
+    n = circuit.n_inputs
+    found = Statevector().expectation(
+        circuit, torch.tensor(strings(n) * 1.0), torch.zeros(0).double(), (pauli(f"Y{n}"),)
+    )
+    return found[:, 0].numpy()
+
+
+def xor_of_products(monomials, bits):
+    return sum(all(bits[i] for i in monomial) for monomial in monomials) % 2
+
+
+def test_every_function_of_3_bits_is_read_from_its_reed_muller_form():
+    for truth in itertools.product((0, 1), repeat=8):
+        monomials = reed_muller(truth)
+        assert [xor_of_products(monomials, bits) for bits in strings(3)] == list(truth)
+        assert np.allclose(labels(boolean_function(truth)), 1 - 2 * np.array(truth), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_functions_of_8_bits_are_read_from_their_reed_muller_form(seed):
+    truth = np.random.default_rng(seed).integers(0, 2, 256)
+    monomials = reed_muller(truth)
+    assert [xor_of_products(monomials, bits) for bits in strings(8)] == list(truth)
+    assert np.allclose(labels(boolean_function(truth)), 1 - 2 * truth, rtol=0, atol=1e-12)
+
+
+def test_boolean_functions_of_few_monomials_have_few_gates():
+    parity = strings(6).sum(1) % 2
+    assert reed_muller(parity) == tuple((i,) for i in reversed(range(6)))
+    assert len(boolean_function(parity).ops) == 6 + 1 + 6 + 1
+    assert reed_muller([0, 0, 0, 1]) == ((0, 1),) and reed_muller([1, 1]) == ((),) and reed_muller([0, 0]) == ()
+
+
+def test_boolean_function_is_a_product_of_its_monomials_gates():
+    """The gates of the formula as matrices, one for each monomial."""
+    truth = np.random.default_rng(5).integers(0, 2, 8)
+    bit, one, turn = np.diag([0, 1]), np.eye(2), np.array([[0, 1], [1, 0]])
+    state = np.kron(np.eye(8), [[0], [1]])  # every string, with the readout in |1>
+    found = expm(-0.25j * np.pi * np.kron(np.eye(8), turn)) @ state
+    for monomial in reed_muller(truth):
+        factors = [bit if j in monomial else one for j in range(3)]
+        found = expm(-0.5j * np.pi * functools.reduce(np.kron, [*factors, turn])) @ found
+    y = np.kron(np.eye(8), [[0, -1j], [1j, 0]])
+    assert np.allclose(np.diag(found.conj().T @ y @ found), 1 - 2 * truth)
+
+
+def test_layers_of_zx_are_the_sine_of_a_sum():
+    w = draw(5)
+    for bits in strings(4):
+        phase = w[0] + w[1:] @ (1 - 2 * bits)
+        assert read(readout_qubit(5, 1, ["ZX"], bias=True), bits, w) == pytest.approx(-np.sin(2 * phase))
+
+
+def test_readout_qubit_is_the_papers():
+    """exp(iθΣ) as matrices: ZX layers, then XX layers."""
+    circuit, w, bits = readout_qubit(4, 3), draw((3, 3)), (1, 0, 1)
+    letters = {"X": np.array([[0, 1], [1, 0]]), "Z": np.diag([1, -1])}
+    state = np.zeros(16, complex)
+    state[0b1011] = 1
+    for layer, word in zip(w, ("ZX", "XX", "ZX"), strict=True):
+        for j, angle in enumerate(layer):
+            factors = [letters[word[0]] if q == j else np.eye(2) for q in range(3)]
+            state = expm(1j * angle * functools.reduce(np.kron, [*factors, letters[word[1]]])) @ state
+    y = np.kron(np.eye(8), [[0, -1j], [1j, 0]])
+    assert read(circuit, bits, w.ravel()) == pytest.approx((state.conj() @ y @ state).real)
+    assert readout_qubit(17, 6).n_weights == 96 and readout_qubit(3, 1, encode=False).n_inputs == 0
 
 
 def test_the_comparison_can_fail():

@@ -56,6 +56,11 @@ SHRUNK = {
         "n_epochs = 15": "n_epochs = 1",
         "n_attacked = 50": "n_attacked = 4",
     },
+    "12_diagnose_before_the_qpu": {
+        "n_steps = 150": "n_steps = 2",
+        "widths = (2, 4, 6, 8)": "widths = (2, 3, 4)",
+        "n_repeats, shots = 100, 1000": "n_repeats, shots = 3, 100",
+    },
 }
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

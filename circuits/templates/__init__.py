@@ -18,6 +18,7 @@ from circuits.templates.interleaved_block_encoding import interleaved_block_enco
 from circuits.templates.iqp import iqp
 from circuits.templates.mps import mps
 from circuits.templates.qcnn import kept_qubits, qcnn
+from circuits.templates.readout_qubit import boolean_function, readout_qubit, reed_muller
 from circuits.templates.recurrent_block import recurrent_block
 from circuits.templates.simplified_two_design import simplified_two_design
 from circuits.templates.strongly_entangling import strongly_entangling
@@ -31,6 +32,7 @@ __all__ = [
     "amplitude_encoding",
     "angle_encoding",
     "basic_entangler",
+    "boolean_function",
     "data_reuploading",
     "fast_weight_circuit",
     "few_data_qcnn",
@@ -41,7 +43,9 @@ __all__ = [
     "kept_qubits",
     "mps",
     "qcnn",
+    "readout_qubit",
     "recurrent_block",
+    "reed_muller",
     "simplified_two_design",
     "strongly_entangling",
     "tree_tensor_network",

@@ -33,6 +33,7 @@ from hybrid.units import count_parameters
 Settings = Mapping[str, Any]
 Build = Callable[..., nn.Module]
 Prepare = Callable[[Tensor, Settings], Tensor]  # images (N, C, H, W) to what a network takes
+Load = Callable[[Case], Split]
 
 TASKS = ("digits", "mnist")
 NEEDS_DATA = ("mnist",)  # digits are part of scikit-learn
@@ -74,8 +75,8 @@ def loaded(task: str, folder: Path | None) -> Dataset:
 
 
 def files(task: str, folder: Path | None) -> list[Path]:
-    """Return the files of a task in a data folder; none for digits, or where there is none."""
-    if task == "digits" or folder is None or (found := catalogue.find(task, folder)) is None:
+    """Return the files of a task in a data folder; none where it needs none, or there are none."""
+    if task not in catalogue.KNOWN or folder is None or (found := catalogue.find(task, folder)) is None:
         return []
     return list(catalogue.files(found))
 
@@ -120,12 +121,12 @@ def pooled(images: Tensor, settings: Settings) -> Tensor:
     return nn.functional.avg_pool2d(images, settings["pool"])
 
 
-def trained(case: Case, build: Build, prepare: Prepare = as_they_are, **options: Any) -> Outcome:
+def trained(case: Case, build: Build, prepare: Prepare = as_they_are, load: Load = images, **options: Any) -> Outcome:
     """Train a network; its circuits, if it has some, run on the backend of the case.
 
     Where the settings of the task are ``balanced``, every class counts as much as the others, in loss and score.
     """
-    found, settings, start = images(case), case.settings[case.task], time.perf_counter()
+    found, settings, start = load(case), case.settings[case.task], time.perf_counter()
     X = prepare(torch.as_tensor(found.X), settings)
     prepared = time.perf_counter() - start
     backend = backends.get(case.backend, case.seed)
@@ -140,9 +141,9 @@ def trained(case: Case, build: Build, prepare: Prepare = as_they_are, **options:
     return Outcome(_score(settings, predicted, found.y_test), count_parameters(fitted.net.module_), seconds, extra)
 
 
-def logistic(case: Case, prepare: Prepare = as_they_are) -> Outcome:
+def logistic(case: Case, prepare: Prepare = as_they_are, load: Load = images) -> Outcome:
     """Logistic regression on the pixels, of mean 0 and variance 1 in the train part; balanced as :func:`trained`."""
-    found, settings, start = images(case), case.settings[case.task], time.perf_counter()
+    found, settings, start = load(case), case.settings[case.task], time.perf_counter()
     X, X_test = (prepare(torch.as_tensor(part), settings).flatten(1).numpy() for part in (found.X, found.X_test))
     scaler = StandardScaler().fit(X)
     options = {"class_weight": "balanced"} if settings.get("balanced") else {}
