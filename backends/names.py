@@ -1,7 +1,7 @@
 """Backends by name, for the command line: ``pennylane:lightning.qubit``, ``aer:shots=4096,noise=manila``.
 
 What stands between commas is one option, so parts of a value are joined by ``+``:
-``aer:noise=depolarizing:0.01+readout:0.02``.
+``aer:noise=depolarizing:0.01+readout:0.02``. A wrapper stands before what it wraps: ``zne:aer:noise=manila``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ NAMES = {
     "pennylane": "PennyLane",
     "qiskit": "QiskitEstimator",
     "ibm": "IBM",
+    "zne": "ZNE",
 }
+WRAPPERS = ("zne",)
 
 
 def get(spec: str, seed: int | None = None) -> Backend:
@@ -32,7 +34,7 @@ def get(spec: str, seed: int | None = None) -> Backend:
     ----------
     spec : str
         ``name`` or ``name:option,option``; an option is ``value`` or ``key=value``, values as in Python, bare words
-        taken as strings.
+        taken as strings. Or ``wrapper:spec``, the wrapper as it is by default.
     seed : int, optional
         Of one run among several: a backend that draws shots gets it, mixed with the seed in ``spec`` (0 if it has
         none), so that runs have shots of their own.
@@ -40,7 +42,8 @@ def get(spec: str, seed: int | None = None) -> Backend:
     Raises
     ------
     ValueError
-        If the name is unknown, naming the valid ones, or the backend does not take the options.
+        If the name is unknown, naming the valid ones, the backend does not take the options, or a wrapper does not
+        take the backend.
     ModuleNotFoundError
         If the backend's library is not installed, naming the extra.
     """
@@ -49,6 +52,8 @@ def get(spec: str, seed: int | None = None) -> Backend:
         known = ", ".join(NAMES)
         raise ValueError(f"got the backend {name!r}, expected one of {known}, with options as in name:key=value")
     backend = getattr(import_module("backends"), NAMES[name])
+    if name in WRAPPERS:
+        return _wrapped(backend, get(rest, seed))
     options = [option.split("=", 1) for option in rest.split(",") if option]
     _check_order(rest, options)
     positional = [_value(option[0]) for option in options if len(option) == 1]
@@ -59,6 +64,13 @@ def get(spec: str, seed: int | None = None) -> Backend:
         return backend(*bound.args, **bound.kwargs)
     except TypeError as error:
         raise ValueError(f"got options {rest!r} for the backend {name!r}, which it does not take: {error}") from error
+
+
+def _wrapped(wrapper: Any, backend: Backend) -> Backend:
+    try:
+        return wrapper(backend)
+    except TypeError as error:
+        raise ValueError(str(error)) from error
 
 
 def _give_seed(bound: BoundArguments, seed: int | None) -> None:

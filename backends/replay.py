@@ -21,6 +21,7 @@ from torch import Tensor
 
 from backends.base import Capabilities, Estimate, EvaluatingBackend
 from backends.gradients import FiniteDifference, Gradient, ParameterShift, Spsa
+from backends.planning import innermost
 from circuits import Circuit, Probabilities
 from circuits.observables import Readout
 
@@ -222,7 +223,8 @@ class _Archive:
         name = f"circuits/{circuit.fingerprint}.json"
         if name not in self.files:
             self.files[name] = circuit.to_json().encode()
-            self.files.update(backend.details(circuit) if isinstance(backend, Detailed) else {})
+            device = innermost(backend)
+            self.files.update(device.details(circuit) if isinstance(device, Detailed) else {})
         self.files[f"calls/{len(self.calls):06}.npz"] = call.to_bytes()
         self.calls.append(call)
 

@@ -21,6 +21,7 @@ _KNOWN = {
     "pennylane": ("pennylane", "pennylane", "PennyLane's devices"),
     "qiskit": ("qiskit", "qiskit", "Qiskit's exact estimator"),
     "ibm": ("qiskit_ibm_runtime", "ibm", "IBM's devices and fake devices"),
+    "zne": (None, "", "noise extrapolated: zne:aer:noise=manila"),
 }
 
 
