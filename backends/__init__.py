@@ -14,6 +14,7 @@ from backends.zne import ZNE
 
 if TYPE_CHECKING:
     from backends.aer import Aer
+    from backends.cut import Cut
     from backends.ibm import IBM
     from backends.pennylane_convert import from_pennylane, to_pennylane
     from backends.pennylane_device import PennyLane
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 # Public name -> file of the bridge, extra that installs it.
 _BRIDGES = {
     "Aer": ("aer", "aer"),
+    "Cut": ("cut", "cutting"),
     "IBM": ("ibm", "ibm"),
     "PennyLane": ("pennylane_device", "pennylane"),
     "from_pennylane": ("pennylane_convert", "pennylane"),
@@ -38,6 +40,7 @@ __all__ = [
     "Aer",
     "Backend",
     "Capabilities",
+    "Cut",
     "Estimate",
     "EvaluatingBackend",
     "FiniteDifference",

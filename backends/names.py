@@ -1,7 +1,10 @@
 """Backends by name, for the command line: ``pennylane:lightning.qubit``, ``aer:shots=4096,noise=manila``.
 
+One that cuts circuits has the most qubits of a fragment, then the backend that runs them: ``cut:5:aer:shots=4096``.
+One that extrapolates noise stands before the noisy one: ``zne:aer:noise=manila``.
+
 What stands between commas is one option, so parts of a value are joined by ``+``:
-``aer:noise=depolarizing:0.01+readout:0.02``. A wrapper stands before what it wraps: ``zne:aer:noise=manila``.
+``aer:noise=depolarizing:0.01+readout:0.02``.
 """
 
 from __future__ import annotations
@@ -22,9 +25,9 @@ NAMES = {
     "pennylane": "PennyLane",
     "qiskit": "QiskitEstimator",
     "ibm": "IBM",
+    "cut": "Cut",
     "zne": "ZNE",
 }
-WRAPPERS = ("zne",)
 
 
 def get(spec: str, seed: int | None = None) -> Backend:
@@ -34,7 +37,7 @@ def get(spec: str, seed: int | None = None) -> Backend:
     ----------
     spec : str
         ``name`` or ``name:option,option``; an option is ``value`` or ``key=value``, values as in Python, bare words
-        taken as strings. Or ``wrapper:spec``, the wrapper as it is by default.
+        taken as strings. ``zne`` and ``cut`` take a backend.
     seed : int, optional
         Of one run among several: a backend that draws shots gets it, mixed with the seed in ``spec`` (0 if it has
         none), so that runs have shots of their own.
@@ -42,8 +45,8 @@ def get(spec: str, seed: int | None = None) -> Backend:
     Raises
     ------
     ValueError
-        If the name is unknown, naming the valid ones, the backend does not take the options, or a wrapper does not
-        take the backend.
+        If the name is unknown, naming the valid ones, the backend does not take the options, or its noise cannot
+        be scaled.
     ModuleNotFoundError
         If the backend's library is not installed, naming the extra.
     """
@@ -52,8 +55,10 @@ def get(spec: str, seed: int | None = None) -> Backend:
         known = ", ".join(NAMES)
         raise ValueError(f"got the backend {name!r}, expected one of {known}, with options as in name:key=value")
     backend = getattr(import_module("backends"), NAMES[name])
-    if name in WRAPPERS:
-        return _wrapped(backend, get(rest, seed))
+    if name == "cut":
+        return backend(*_fragments(rest, seed))
+    if name == "zne":
+        return _extrapolated(backend, get(rest, seed))
     options = [option.split("=", 1) for option in rest.split(",") if option]
     _check_order(rest, options)
     positional = [_value(option[0]) for option in options if len(option) == 1]
@@ -66,9 +71,17 @@ def get(spec: str, seed: int | None = None) -> Backend:
         raise ValueError(f"got options {rest!r} for the backend {name!r}, which it does not take: {error}") from error
 
 
-def _wrapped(wrapper: Any, backend: Backend) -> Backend:
+def _fragments(rest: str, seed: int | None) -> tuple[Backend, int]:
+    """Return the backend of fragments and the most qubits of one."""
+    size, _, inner = rest.partition(":")
+    if not size.isdigit() or not inner:
+        raise ValueError(f"got the backend 'cut:{rest}', expected the qubits of a fragment and a backend: cut:5:aer")
+    return get(inner, seed), int(size)
+
+
+def _extrapolated(zne: Any, backend: Backend) -> Backend:
     try:
-        return wrapper(backend)
+        return zne(backend)
     except TypeError as error:
         raise ValueError(str(error)) from error
 

@@ -214,11 +214,11 @@ def layer_cost(
     ValueError
         If the backend does not run jobs that cost something.
     """
-    counting = Counting(_checked(backend))
+    standing_in, counting = counted(_checked(backend))
     x = torch.zeros(batch_size, circuit.n_inputs, dtype=torch.float64, requires_grad=of_inputs)
     w = torch.zeros(circuit.n_weights, dtype=torch.float64, requires_grad=of_weights)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        y = counting.expectation(circuit, x, w, observables)
+        y = standing_in.expectation(circuit, x, w, observables)
         if y.requires_grad:
             y.sum().backward()
     return counting.cost()
@@ -233,6 +233,15 @@ def plan(backend: Any, step: Cost, steps: int, price_per_second: float | None = 
     return Plan(
         priced.device_name, steps, step, total, priced.shots, price_per_second, priced.budget_seconds, priced.spent()
     )
+
+
+def counted(backend: Any) -> tuple[Any, Counting]:
+    """Return what stands in for a backend and measures nothing, and what counts there; cuts are made as they would."""
+    if isinstance(backend, EvaluatingBackend):
+        counting = Counting(backend)
+        return counting, counting
+    standing_in, counting = counted(backend.backend)
+    return backend.on(standing_in), counting
 
 
 def is_priced(backend: Any) -> bool:

@@ -113,11 +113,11 @@ class Record(EvaluatingBackend):
     @property
     def position(self) -> int:
         """How many measurements the recorded backend made, where it counts them."""
-        return self.backend.position  # type: ignore[attr-defined]
+        return int(innermost(self.backend).position)
 
     @position.setter
     def position(self, value: int) -> None:
-        self.backend.position = value  # type: ignore[attr-defined]
+        innermost(self.backend).position = value
 
     def evaluate(self, circuit: Circuit, angles: Tensor, observables: Readout) -> Tensor | Estimate:
         """Return the readouts of every row, after they are in the file; see :class:`backends.EvaluatingBackend`."""

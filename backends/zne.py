@@ -100,20 +100,6 @@ class ZNE(EvaluatingBackend):
         """What the backend can do."""
         return replace(self.backend.capabilities, gradient=self.gradient.name)
 
-    @property
-    def position(self) -> int:
-        """How many measurements the wrapped backend made, where it counts them."""
-        return self.backend.position
-
-    @position.setter
-    def position(self, value: int) -> None:
-        self.backend.position = value
-
-    @property
-    def seeds(self) -> Any:
-        """The seeds of the wrapped backend's shots, where it has some."""
-        return self.backend.seeds
-
     def evaluate(self, circuit: Circuit, angles: Tensor, observables: Readout) -> Estimate:
         """Return the extrapolated readouts of every row; see :class:`backends.EvaluatingBackend`."""
         found = self.backend.evaluate_folded(circuit, angles, observables, self.scale_factors)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,7 @@ _KNOWN = {
     "pennylane": ("pennylane", "pennylane", "PennyLane's devices"),
     "qiskit": ("qiskit", "qiskit", "Qiskit's exact estimator"),
     "ibm": ("qiskit_ibm_runtime", "ibm", "IBM's devices and fake devices"),
+    "cut": ("qiskit_addon_cutting", "cutting", "wide circuits cut, as in cut:5:aer"),
     "zne": (None, "", "noise extrapolated: zne:aer:noise=manila"),
 }
 
@@ -122,8 +123,9 @@ def _print_costs(costs: dict[str, Cost], price_per_second: float | None) -> None
 
 def _print_budget(spec: str, seconds: float) -> None:
     import backends
+    from backends.planning import innermost
 
-    made: Any = backends.get(spec)
+    made = innermost(backends.get(spec))
     if made.budget_seconds is None:
         return
     left = made.budget_seconds - made.spent()

@@ -24,6 +24,7 @@ from skorch.callbacks import Callback
 from skorch.history import History
 from torch import Tensor, nn
 
+from backends.planning import innermost
 from hybrid.batches import Batches
 from hybrid.records import write_atomically
 from qml import QuantumLayer
@@ -190,7 +191,7 @@ def _counters(module: nn.Module) -> Iterator[_Counter]:
     for name, layer in module.named_modules():
         if isinstance(layer, QuantumLayer):
             for path in ("position", "seeds.calls", "gradient.calls"):
-                owner, attribute = _owner(layer.backend, path), path.rpartition(".")[2]
+                owner, attribute = _owner(innermost(layer.backend), path), path.rpartition(".")[2]
                 if isinstance(value := getattr(owner, attribute, None), int):
                     yield _Counter(f"{name}.{path}", owner, attribute, value)
 

@@ -8,8 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from backends.base import EvaluatingBackend
-from backends.planning import NOTHING, Cost, Counting, is_priced
+from backends.planning import NOTHING, Cost, Counting, counted, is_priced
 from hybrid import records, units
 from hybrid.compare import Plan, Row
 from hybrid.data import split
@@ -110,11 +109,11 @@ def _counting(module: nn.Module) -> Iterator[list[Counting]]:
     """Let all layers on devices count what is asked of them instead of asking the devices."""
     layers = [layer for layer in module.modules() if isinstance(layer, QuantumLayer) and is_priced(layer.backend)]
     before = [layer.backend for layer in layers]
-    counters = [Counting(backend) for backend in before if isinstance(backend, EvaluatingBackend)]
+    stand_ins = [counted(backend) for backend in before]
     try:
-        for layer, counter in zip(layers, counters, strict=True):
-            layer.backend = counter
-        yield counters
+        for layer, (standing_in, _) in zip(layers, stand_ins, strict=True):
+            layer.backend = standing_in
+        yield [counter for _, counter in stand_ins]
     finally:
         for layer, backend in zip(layers, before, strict=True):
             layer.backend = backend

@@ -18,8 +18,8 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 FLOORS = ["circuits", "backends", "qml", "hybrid"]
-VENDORS = {"pennylane", "qiskit", "qiskit_aer", "qiskit_ibm_runtime"}
-BRIDGES = re.compile(r"backends/((pennylane|qiskit|ibm|aer)_\w+|aer|noise|ibm)\.py")
+VENDORS = {"pennylane", "qiskit", "qiskit_addon_cutting", "qiskit_aer", "qiskit_ibm_runtime"}
+BRIDGES = re.compile(r"backends/((pennylane|qiskit|ibm|aer)_\w+|aer|cut|noise|ibm)\.py")
 LINT_IMPORTS = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
 
@@ -149,6 +149,7 @@ sys.meta_path.insert(0, NotInstalled)
         ("QiskitEstimator", "qiskit"),
         ("Aer", "aer"),
         ("IBM", "ibm"),
+        ("Cut", "cutting"),
     ],
 )
 def test_missing_library_is_reported_with_its_extra(name, extra):

@@ -16,8 +16,9 @@ EXTRAS = {
     "from_qiskit": "qiskit",
     "to_qiskit": "qiskit",
     "Aer": "aer",
+    "Cut": "cutting",
 }
-LIBRARIES = {"pennylane": "pennylane", "qiskit": "qiskit", "aer": "qiskit_aer"}
+LIBRARIES = {"pennylane": "pennylane", "qiskit": "qiskit", "aer": "qiskit_aer", "cutting": "qiskit_addon_cutting"}
 
 BLOCKED = """
 import sys
@@ -47,7 +48,7 @@ def test_a_missing_library_is_one_line_that_names_the_extra():
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
     )
-    first = {**LIBRARIES, "aer": "qiskit"}  # which it imports first
+    first = {**LIBRARIES, "aer": "qiskit", "cutting": "qiskit"}  # which it imports first
     wanted = [f"backends.{name} needs {first[x]}: pip install 'hybridqml[{x}]'" for name, x in EXTRAS.items()]
     assert done.stdout.splitlines() == [*wanted, wanted[0], "<pre"]
 

@@ -102,9 +102,10 @@ def test_plan(qml):
     assert out.endswith("0 of 7 trainings are finished and cost nothing more.\n")
 
 
+@pytest.mark.parametrize("cut", ["", "cut:4:"])
 @pytest.mark.parametrize(("budget", "code", "text"), [(1e6, 0, ""), (1.0, 1, "qml: The budget is not enough: ")])
-def test_plan_with_a_budget(qml, budget, code, text):
-    found, out, err = qml("plan", *SMALL, "--backend", f"ibm:manila,shots=100,budget_seconds={budget}")
+def test_plan_with_a_budget(qml, budget, code, text, cut):
+    found, out, err = qml("plan", *SMALL, "--backend", f"{cut}ibm:manila,shots=100,budget_seconds={budget}")
     assert found == code and err.startswith(text) and bool(err) == bool(code)
     assert f"Budget: {budget:,.1f} s, of which {budget:,.1f} s are left." in out
 

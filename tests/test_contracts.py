@@ -39,6 +39,7 @@ MAKE = {
     "lightning.qubit": lambda: bridge("PennyLane", "pennylane_lightning", "lightning.qubit"),
     "qiskit": lambda: bridge("QiskitEstimator", "qiskit"),
     "aer": lambda: bridge("Aer", "qiskit_aer"),
+    "cut": lambda: bridge("Cut", "qiskit_addon_cutting", Statevector()),
     # Every step of a noisy simulation, with noise too small to be seen: so the exact values are those of the oracle.
     "aer noisy": lambda: bridge("Aer", "qiskit_aer", "automatic", None, {"depolarizing": 1e-13, "readout": 1e-13}),
     "zne": lambda: ZNE(MAKE["aer noisy"]()),
