@@ -188,8 +188,8 @@ class IBM(EvaluatingBackend):
     def cost(self, circuit: Circuit, observables: Readout, rows: int, factors: Sequence[int] = (1,)) -> Cost:
         """Return what one evaluation of so many rows needs; nothing is sent.
 
-        The estimate of QPU time is rows × bases × sum of the noise factors × shots × (delay between shots + duration
-        of the circuit), without what the service adds for the start of a job.
+        The estimate of QPU time is rows × bases × shots × (delay between shots + duration of the circuit), at each of
+        the factors, or times those of the service, without what it adds for the start of a job.
         """
         words = _words(observables)
         _, measured = constants(words)

@@ -48,7 +48,7 @@ class Step(NamedTuple):
     operators: list[list[SparsePauliOp]]
     options: Options
     per_row: int  # circuits
-    seconds: float  # per shot
+    seconds: float  # per shot of every fold
     folds: tuple[int, ...] = (1,)
 
     @classmethod
@@ -70,7 +70,7 @@ class Step(NamedTuple):
         """
         operators = laid.operators(observables, circuit.n_qubits)
         per_row = n_bases(operators) * len(options.noise_factors) * len(folds)
-        seconds = seconds_per_shot(laid.circuit, device)
+        seconds = sum(seconds_per_shot(folded(laid.circuit, factor), device) for factor in folds)
         return cls(circuit, laid, observables, operators, options, per_row, seconds, folds).checked()
 
     def checked(self) -> Step:
@@ -109,8 +109,8 @@ class Step(NamedTuple):
 
     @property
     def seconds_per_row(self) -> float:
-        """Estimated time on the QPU: a circuit whose gates are repeated counts as often as they are."""
-        return self._executions * self.seconds
+        """Estimated time on the QPU: a circuit whose gates the service repeats counts as often as they are."""
+        return self._bases * sum(self.options.noise_factors) * self.options.shots * self.seconds
 
     @property
     def _factors(self) -> tuple[float, ...]:

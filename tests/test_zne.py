@@ -221,7 +221,7 @@ class TestDevices:
         layers = [QuantumLayer(self.CIRCUIT, z_each(2), backend) for backend in (device, ZNE(device))]
         one, all_ = (layer.plan(8, input_gradients=True).step for layer in layers)
         assert (all_.rows, all_.circuits, all_.jobs) == (one.rows, 3 * one.circuits, one.jobs)
-        assert abs(all_.seconds / one.seconds - 9) < 1e-9  # a circuit of five times the gates counts five times
+        assert 3 * one.seconds < all_.seconds < 3.1 * one.seconds  # the pause between two shots is the longest part
 
     def test_a_job_is_known_by_its_factors_and_others_as_before(self):
         device = IBM("manila", shots=100)
