@@ -42,7 +42,7 @@ def experiment() -> Experiment:
             "A feed-forward network that is fitted to the expectation values at several error probabilities predicts "
             "the noise-free one."
         ),
-        metric="|error| of the energy",
+        metric="absolute error of the energy",
         lower_is_better=True,
         tasks=tuple(rows.TASKS),
         rows=tuple(_rows()),
