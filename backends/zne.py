@@ -54,9 +54,9 @@ class ZNE(EvaluatingBackend):
     device all factors are one job. What is extrapolated is the noise of gates on two or more qubits alone: errors of
     one-qubit gates and of the readout stay. Every readout of every sample is extrapolated by itself.
 
-    Shots cost: standard errors grow, by linear extrapolation of (1, 3, 5) to 1.5 times, by Richardson's to 2.3 times,
-    and there are three times as many circuits. ``last_stderr`` says so; with ``"network"`` it is the standard deviation
-    of five networks, which knows nothing of shots.
+    Shots cost: with the factors (1, 3, 5) there are three times as many circuits, and the standard errors grow to 1.2
+    times by linear extrapolation, to 2.3 times by Richardson's. ``last_stderr`` says so; with ``"network"`` it is the
+    standard deviation of five networks, which knows nothing of shots.
 
     The gradient is that of the backend for ``"linear"`` and ``"richardson"``: both are weighted sums of the values, so
     parameter shift stays exact. ``"exponential"`` is trained by an estimator of the backend, ``Spsa()`` or
