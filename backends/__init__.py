@@ -10,6 +10,7 @@ from backends.gradients import FiniteDifference, Gradient, ParameterShift, Spsa
 from backends.names import get
 from backends.replay import Record, Replay
 from backends.statevector import Statevector
+from backends.zne import ZNE
 
 if TYPE_CHECKING:
     from backends.aer import Aer
@@ -35,6 +36,7 @@ _BRIDGES = {
 
 __all__ = [
     "IBM",
+    "ZNE",
     "Aer",
     "Backend",
     "Capabilities",

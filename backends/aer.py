@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -88,13 +89,28 @@ class Aer(EvaluatingBackend):
         limit = f"the device {self.noise!r} has no more" if width <= most else _LIMITS.get(method, "")
         return Capabilities(self.gradient.name, self.shots is None, min(most, width), ("cpu", "cuda"), limit=limit)
 
-    def evaluate(self, circuit: Circuit, angles: Tensor, observables: Readout) -> Tensor | Estimate:
+    def evaluate(self, circuit: Circuit, angles: Tensor, observables: Readout) -> Estimate:
         """Return the readouts of every row; see :class:`backends.EvaluatingBackend`."""
-        rows = angles.numpy()
+        return self._evaluated(circuit, angles.numpy(), observables, 1)
+
+    def check_folding(self) -> None:
+        """Raise ValueError if there is no noise to scale; see :class:`backends.zne.NoiseScaling`."""
+        if self._noise is None:
+            raise ValueError("got Aer without noise, expected noise to extrapolate: Aer(noise='manila'), or Aer alone")
+
+    def evaluate_folded(
+        self, circuit: Circuit, angles: Tensor, observables: Readout, factors: Sequence[int]
+    ) -> list[Estimate]:
+        """Return the readouts of every row at each factor; see :class:`backends.zne.NoiseScaling`."""
+        return [self._evaluated(circuit, angles.numpy(), observables, factor) for factor in factors]
+
+    def _evaluated(self, circuit: Circuit, rows: np.ndarray, readout: Readout, factor: int) -> Estimate:
+        """Return the readouts of every row, entangling gates repeated by a factor."""
         if self.shots is not None:
-            return Estimate(*map(torch.from_numpy, self._sampled(circuit, rows, observables, self.shots)))
-        exact = self._ideal if self._noise is None else self._noisy
-        return torch.from_numpy(exact(circuit, rows, observables))
+            return Estimate(*map(torch.from_numpy, self._sampled(circuit, rows, readout, self.shots, factor)))
+        if self._noise is None:
+            return Estimate(torch.from_numpy(self._ideal(circuit, rows, readout)))
+        return Estimate(torch.from_numpy(self._noisy(circuit, rows, readout, factor)))
 
     def _ideal(self, circuit: Circuit, rows: np.ndarray, readout: Readout) -> np.ndarray:
         """Return exact values of a state."""
@@ -105,24 +121,26 @@ class Aer(EvaluatingBackend):
         values = [[getattr(data, str(k)) for k in range(len(saved))] for each in found for data in each]
         return np.array(values).reshape(len(rows), -1) @ _coefficients(readout) + constants(readout)
 
-    def _noisy(self, circuit: Circuit, rows: np.ndarray, readout: Readout) -> np.ndarray:
+    def _noisy(self, circuit: Circuit, rows: np.ndarray, readout: Readout, factor: int) -> np.ndarray:
         """Return the limit of many shots, from the probabilities of all outcomes."""
-        return expected(readout, self._probabilities(circuit, rows, readout), len(rows))
+        return expected(readout, self._probabilities(circuit, rows, readout, factor), len(rows))
 
-    def _probabilities(self, circuit: Circuit, rows: np.ndarray, readout: Readout) -> list[np.ndarray]:
+    def _probabilities(self, circuit: Circuit, rows: np.ndarray, readout: Readout, factor: int = 1) -> list[np.ndarray]:
         """Return the probabilities of what is read, (rows, 2**n_measured), in every basis."""
-        prepared = saving_probabilities(circuit, bases(readout), self._noise)
+        prepared = saving_probabilities(circuit, bases(readout), self._noise, factor)
         found = [np.array([data.probabilities for data in each]) for each in self._run(prepared, rows, 1)]
         if self._noise is None:
             return found
         return [self._noise.misread(each, qubits) for each, qubits in zip(found, prepared.places, strict=True)]
 
-    def _sampled(self, circuit: Circuit, rows: np.ndarray, readout: Readout, shots: int) -> tuple[np.ndarray, ...]:
+    def _sampled(
+        self, circuit: Circuit, rows: np.ndarray, readout: Readout, shots: int, factor: int
+    ) -> tuple[np.ndarray, ...]:
         """Return values and standard errors."""
-        prepared, seed = measuring(circuit, bases(readout), self._noise), self.seeds.next()
+        prepared, seed = measuring(circuit, bases(readout), self._noise, factor), self.seeds.next()
         if self._has_all_outcomes(prepared, shots):
             rng = np.random.default_rng(seed)
-            samples = [drawn(each, shots, rng) for each in self._probabilities(circuit, rows, readout)]
+            samples = [drawn(each, shots, rng) for each in self._probabilities(circuit, rows, readout, factor)]
         else:
             found = self._run(prepared, rows, shots, seed)
             samples = [_samples(each, len(places)) for each, places in zip(found, prepared.places, strict=True)]

@@ -20,6 +20,7 @@ from qiskit_aer.noise import NoiseModel
 
 from backends.noise import Noise
 from backends.qiskit_convert import defined, observable_to_qiskit, parametrised
+from backends.qiskit_fold import folded
 from circuits import Circuit, Observable
 from circuits.observables import Word
 
@@ -72,9 +73,11 @@ def saving_words(circuit: Circuit, saved: tuple[Word, ...]) -> Prepared:
 
 
 @lru_cache(maxsize=256)
-def saving_probabilities(circuit: Circuit, measured: tuple[Word, ...], noise: Noise | None) -> Prepared:
+def saving_probabilities(
+    circuit: Circuit, measured: tuple[Word, ...], noise: Noise | None, factor: int = 1
+) -> Prepared:
     """Return the circuit with the probabilities of all outcomes, in each basis, the basis' first qubit leading."""
-    turned = _turned(circuit, measured, noise)
+    turned = _turned(circuit, measured, noise, factor)
     ends = tuple(found.copy() for found in turned.circuits)
     for end, places in zip(ends, turned.places, strict=True):
         end.save_probabilities(places[::-1])  # Aer's first qubit is the last bit
@@ -82,9 +85,9 @@ def saving_probabilities(circuit: Circuit, measured: tuple[Word, ...], noise: No
 
 
 @lru_cache(maxsize=256)
-def measuring(circuit: Circuit, measured: tuple[Word, ...], noise: Noise | None) -> Prepared:
+def measuring(circuit: Circuit, measured: tuple[Word, ...], noise: Noise | None, factor: int = 1) -> Prepared:
     """Return the circuit measured in each basis; bit k of an outcome is that of the basis' k-th qubit."""
-    turned = _turned(circuit, measured, noise)
+    turned = _turned(circuit, measured, noise, factor)
     ends = tuple(found.copy() for found in turned.circuits)
     for end, places in zip(ends, turned.places, strict=True):
         end.add_register(ClassicalRegister(len(places)))
@@ -123,14 +126,15 @@ def _save_word(circuit: QuantumCircuit, word: Word, label: str) -> None:
 
 
 @lru_cache(maxsize=256)
-def _turned(circuit: Circuit, measured: tuple[Word, ...], noise: Noise | None) -> Prepared:
-    """Return the circuit turned into each basis, translated, with the places of the qubits to read."""
+def _turned(circuit: Circuit, measured: tuple[Word, ...], noise: Noise | None, factor: int) -> Prepared:
+    """Return the circuit turned into each basis, translated and folded, with the places of the qubits to read."""
     made, parameters = parametrised(circuit)
     circuits = tuple(_translated(_into(made, basis), noise) for basis in measured)
     layouts = [found.layout.final_index_layout() if found.layout else range(found.num_qubits) for found in circuits]
     places = tuple(tuple(layout[q] for q, _ in basis) for layout, basis in zip(layouts, measured, strict=True))
     used = {*(q for each in places for q in each), *(q for found in circuits for q in _used(found))}
-    return Prepared(circuits, tuple(parameters), places, noise and noise.felt_by(used))
+    repeated = tuple(folded(found, factor) for found in circuits)
+    return Prepared(repeated, tuple(parameters), places, noise and noise.felt_by(used))
 
 
 def _into(made: QuantumCircuit, basis: Word) -> QuantumCircuit:

@@ -158,21 +158,43 @@ class IBM(EvaluatingBackend):
         OverBudget
             If the jobs would cost more than what is left of ``budget_seconds``; nothing is sent.
         """
-        values, stderr = self._read(circuit, angles.numpy(), _words(observables))
-        if isinstance(observables, Probabilities):
-            values, stderr = self._probabilities(values, stderr)
-        self.position += 1
-        return Estimate(torch.from_numpy(values), torch.from_numpy(stderr))
+        return self.evaluate_folded(circuit, angles, observables, (1,))[0]
 
-    def cost(self, circuit: Circuit, observables: Readout, rows: int) -> Cost:
+    def check_folding(self) -> None:
+        """Raise ValueError if the service extrapolates already; see :class:`backends.zne.NoiseScaling`."""
+        if self.options.noise_factors != (1.0,):
+            level, zne = self.options.resilience_level, self.options.zne
+            raise ValueError(
+                f"got IBM with resilience_level={level}, zne={zne!r} to extrapolate again, expected one extrapolation: "
+                "use IBM alone, or leave zne out and the level at 0 or 1"
+            )
+
+    def evaluate_folded(
+        self, circuit: Circuit, angles: Tensor, observables: Readout, factors: Sequence[int]
+    ) -> list[Estimate]:
+        """Return the readouts of every row at each factor, from one job; see :class:`backends.zne.NoiseScaling`.
+
+        Raises
+        ------
+        OverBudget
+            If the jobs would cost more than what is left of ``budget_seconds``; nothing is sent.
+        """
+        found = self._read(circuit, angles.numpy(), _words(observables), tuple(factors))
+        if isinstance(observables, Probabilities):
+            found = [self._probabilities(*each) for each in found]
+        self.position += 1
+        return [Estimate(*map(torch.from_numpy, each)) for each in found]
+
+    def cost(self, circuit: Circuit, observables: Readout, rows: int, factors: Sequence[int] = (1,)) -> Cost:
         """Return what one evaluation of so many rows needs; nothing is sent.
 
-        The estimate of QPU time is rows × bases × noise factors × shots × (delay between shots + duration of the
-        circuit), without what the service adds for the start of a job.
+        The estimate of QPU time is rows × bases × shots × (delay between shots + duration of the circuit), at each of
+        the factors, or times those of the service, without what it adds for the start of a job.
         """
         words = _words(observables)
         _, measured = constants(words)
-        return self._step(circuit, [words[k] for k in measured]).cost(rows) if measured else Cost(rows, 0, 0, 0, 0.0)
+        step = self._step(circuit, [words[k] for k in measured], tuple(factors)) if measured else None
+        return Cost(rows, 0, 0, 0, 0.0) if step is None else step.cost(rows)
 
     def spent(self) -> float:
         """Return the seconds of QPU time that count for the budget: as billed, or as estimated until that is known."""
@@ -190,15 +212,17 @@ class IBM(EvaluatingBackend):
             self._live.session = None
 
     def _read(
-        self, circuit: Circuit, rows: np.ndarray, observables: tuple[Observable, ...]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return values and standard errors (rows, n_observables); a number needs no measurement."""
+        self, circuit: Circuit, rows: np.ndarray, observables: tuple[Observable, ...], factors: tuple[int, ...]
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return values and standard errors (rows, n_observables) at each factor; a number needs no measurement."""
         numbers, measured = constants(observables)
-        values, stderr = np.tile(numbers, (len(rows), 1)), np.zeros((len(rows), len(observables)))
+        shape = len(factors), len(rows), len(observables)
+        values, stderr = np.broadcast_to(numbers, shape).copy(), np.zeros(shape)
         if measured:
-            step = self._step(circuit, [observables[k] for k in measured])
-            values[:, measured], stderr[:, measured] = self._measure(step, rows)
-        return values, stderr
+            step = self._step(circuit, [observables[k] for k in measured], factors)
+            for whole, found in zip((values, stderr), self._measure(step, rows), strict=True):
+                whole[:, :, measured] = np.stack(np.split(found, len(factors), axis=1))
+        return list(zip(values, stderr, strict=True))
 
     def _measure(self, step: Step, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         chunks = step.chunks(rows)
@@ -228,7 +252,7 @@ class IBM(EvaluatingBackend):
         return request.key not in {entry.key for entry in known if entry.state not in ENDED}
 
     def _request(self, chunk: int, part: Part) -> Request:
-        content, options = part.content(self.seed), self.options.as_dict()
+        content, options = part.content(self.seed), part.step.described
         names = self._label, self.position, chunk, self.device_name
         return Request(*names, content, len(part.rows), self.shots, options, part.seconds)
 
@@ -240,10 +264,10 @@ class IBM(EvaluatingBackend):
         check_budget(sum(part.seconds for part in parts), spent, self.budget_seconds, self.shots)
         return self.budget_seconds - spent
 
-    def _step(self, circuit: Circuit, observables: Sequence[Observable]) -> Step:
-        steps, key = self._live.steps, (circuit, tuple(observables))
+    def _step(self, circuit: Circuit, observables: Sequence[Observable], factors: tuple[int, ...]) -> Step:
+        steps, key = self._live.steps, (circuit, tuple(observables), factors)
         if key not in steps:
-            steps[key] = Step.of(circuit, self._laid(circuit), key[1], self.device, self.options)
+            steps[key] = Step.of(circuit, self._laid(circuit), key[1], self.device, self.options, factors)
         return steps[key]
 
     def _laid(self, circuit: Circuit) -> Laid:
@@ -330,7 +354,7 @@ class _Live:
     def __init__(self, device: BackendV2) -> None:
         self.device = device
         self.laid: dict[Circuit, Laid] = {}
-        self.steps: dict[tuple[Circuit, tuple[Observable, ...]], Step] = {}
+        self.steps: dict[tuple[Circuit, tuple[Observable, ...], tuple[int, ...]], Step] = {}
         self.journal: Journal | None = None
         self.session: Mode | None = None
 

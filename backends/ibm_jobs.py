@@ -6,10 +6,10 @@ import hashlib
 import json
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -23,10 +23,11 @@ from qiskit_ibm_runtime.fake_provider.fake_backend import FakeBackendV2
 
 from backends.ibm_devices import is_real
 from backends.ibm_estimators import Options, estimator
-from backends.ibm_service import ServiceClient, ask
+from backends.ibm_service import ServiceClient, ask, read_result
 from backends.ibm_transpile import Laid, n_bases, seconds_per_shot
 from backends.jobs import JobError, Lost, Result
 from backends.planning import Cost
+from backends.qiskit_fold import folded
 from circuits import Circuit, Observable
 
 #: Executions (circuits times shots) and rows of one job, well within the limits of IBM's service.
@@ -47,13 +48,20 @@ class Step(NamedTuple):
     operators: list[list[SparsePauliOp]]
     options: Options
     per_row: int  # circuits
-    seconds: float  # per shot
+    seconds: float  # per shot of every fold
+    folds: tuple[int, ...] = (1,)
 
     @classmethod
     def of(
-        cls, circuit: Circuit, laid: Laid, observables: tuple[Observable, ...], device: BackendV2, options: Options
+        cls,
+        circuit: Circuit,
+        laid: Laid,
+        observables: tuple[Observable, ...],
+        device: BackendV2,
+        options: Options,
+        folds: tuple[int, ...] = (1,),
     ) -> Step:
-        """Return a step of a transpiled circuit.
+        """Return a step of a transpiled circuit, one PUB for each fold: how often its entangling gates are repeated.
 
         Raises
         ------
@@ -61,9 +69,9 @@ class Step(NamedTuple):
             If one row alone passes the limits of a job.
         """
         operators = laid.operators(observables, circuit.n_qubits)
-        per_row = n_bases(operators) * len(options.noise_factors)
-        seconds = seconds_per_shot(laid.circuit, device)
-        return cls(circuit, laid, observables, operators, options, per_row, seconds).checked()
+        per_row = n_bases(operators) * len(options.noise_factors) * len(folds)
+        seconds = sum(seconds_per_shot(folded(laid.circuit, factor), device) for factor in folds)
+        return cls(circuit, laid, observables, operators, options, per_row, seconds, folds).checked()
 
     def checked(self) -> Step:
         """Return the step itself, if a job can hold one row of it."""
@@ -94,13 +102,20 @@ class Step(NamedTuple):
         return Cost(rows, circuits, circuits * self.options.shots, jobs, sent * self.seconds_per_row)
 
     @property
+    def described(self) -> dict[str, Any]:
+        """The options as plain data, to tell one measurement from another."""
+        folding = {} if self.folds == (1,) else {"folds": list(self.folds)}
+        return self.options.as_dict() | folding
+
+    @property
     def seconds_per_row(self) -> float:
-        """Estimated time on the QPU: a circuit whose gates are repeated counts as often as they are."""
-        return self._executions * self.seconds
+        """Estimated time on the QPU: a circuit whose gates the service repeats counts as often as they are."""
+        return self._bases * sum(self.options.noise_factors) * self.options.shots * self.seconds
 
     @property
     def _factors(self) -> tuple[float, ...]:
-        return self.options.noise_factors
+        """Factors by which gates are repeated, by us or by the service: never by both."""
+        return tuple(own * fold for own in self.options.noise_factors for fold in self.folds)
 
     @property
     def _bases(self) -> int:
@@ -172,7 +187,7 @@ class Part:
     def content(self, seed: int | None) -> bytes:
         """Return the sha256 of all that determines the result, but not of how the circuit is laid out this day."""
         readout = repr([o.terms for o in self.step.observables])
-        options = json.dumps(self.step.options.as_dict(), sort_keys=True)
+        options = json.dumps(self.step.described, sort_keys=True)
         text = "\n".join([self.step.circuit.fingerprint, readout, options, str(seed), str(self.step.laid.columns)])
         return hashlib.sha256(text.encode() + self.rows.tobytes()).digest()
 
@@ -180,13 +195,27 @@ class Part:
         """Hand the job in and return it, as IBM's library knows it."""
         made = estimator(self.step.options, mode, self.device, self.seed, tags, self.limit)
         values = (self.rows,) if self.step.laid.columns else ()
-        return made.run([(self.step.laid.circuit, self.step.operators, *values)])
+        circuits = [folded(self.step.laid.circuit, factor) for factor in self.step.folds]
+        return made.run([(circuit, self.step.operators, *values) for circuit in circuits])
 
     def measure(self) -> Result:
         """Return the result of a fake device, simulated here and now."""
+        if len(self.step.folds) > 1:  # all PUBs of a job would have the same luck, which devices have not
+            return _joined([part.measure() for part in self._single()])
         alone = self.step.options.generation(self.device) == "client"
-        data = self.submit(simulator(self.device) if alone else self.device, []).result()[0].data
-        return Result(np.asarray(data.evs, float), np.asarray(data.stds, float), None)
+        return Result(*read_result(self.submit(simulator(self.device) if alone else self.device, []).result()))
+
+    def _single(self) -> Iterator[Part]:
+        """Yield a part for each fold, with a seed of its own."""
+        seeds = np.random.SeedSequence(self.seed).generate_state(len(self.step.folds))
+        for fold, seed in zip(self.step.folds, seeds, strict=True):
+            yield replace(self, step=self.step._replace(folds=(fold,)), seed=1 + int(seed) // 2)
+
+
+def _joined(results: list[Result]) -> Result:
+    """Return the results of several PUBs as those of one job."""
+    values, stderr = zip(*((found.values, found.stderr) for found in results), strict=True)
+    return Result(np.concatenate(values), np.concatenate(stderr))
 
 
 @lru_cache(maxsize=8)

@@ -344,7 +344,7 @@ def _watched(question: Callable[[], T], doing: str, deadline: float, secrets: li
 def _read(job: Any, job_id: str) -> tuple[np.ndarray, np.ndarray | None]:
     """Download a result; a job that has not ended is not waited for."""
     try:
-        return _values(job.result(timeout=0))
+        return read_result(job.result(timeout=0))
     except NOT_JSON:
         raise
     except (TypeError, AttributeError):  # no result, or not even JSON
@@ -360,16 +360,17 @@ def _read(job: Any, job_id: str) -> tuple[np.ndarray, np.ndarray | None]:
 
 def _read_local(job: Any, job_id: str) -> tuple[np.ndarray, np.ndarray | None]:
     try:
-        return _values(job.result())
+        return read_result(job.result())
     except Exception as error:
         raise Failed(f"job {job_id} failed: {one_line(str(error))}") from None
 
 
-def _values(result: Any) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return expectation values and standard errors of the one PUB of a job."""
-    data = result[0].data
-    stderr = getattr(data, "stds", None)
-    return np.asarray(data.evs, float), None if stderr is None else np.asarray(stderr, float)
+def read_result(result: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return expectation values and standard errors of a job, (PUBs * n_observables, rows)."""
+    found = [pub.data for pub in result]
+    known = all(getattr(data, "stds", None) is not None for data in found)
+    stderr = np.concatenate([np.asarray(data.stds, float) for data in found]) if known else None
+    return np.concatenate([np.asarray(data.evs, float) for data in found]), stderr
 
 
 class _Quiet(logging.Filter):

@@ -1,6 +1,7 @@
 """Backends by name, for the command line: ``pennylane:lightning.qubit``, ``aer:shots=4096,noise=manila``.
 
 One that cuts circuits has the most qubits of a fragment, then the backend that runs them: ``cut:5:aer:shots=4096``.
+One that extrapolates noise stands before the noisy one: ``zne:aer:noise=manila``.
 
 What stands between commas is one option, so parts of a value are joined by ``+``:
 ``aer:noise=depolarizing:0.01+readout:0.02``.
@@ -25,6 +26,7 @@ NAMES = {
     "qiskit": "QiskitEstimator",
     "ibm": "IBM",
     "cut": "Cut",
+    "zne": "ZNE",
 }
 
 
@@ -35,7 +37,7 @@ def get(spec: str, seed: int | None = None) -> Backend:
     ----------
     spec : str
         ``name`` or ``name:option,option``; an option is ``value`` or ``key=value``, values as in Python, bare words
-        taken as strings.
+        taken as strings. ``zne`` and ``cut`` take a backend.
     seed : int, optional
         Of one run among several: a backend that draws shots gets it, mixed with the seed in ``spec`` (0 if it has
         none), so that runs have shots of their own.
@@ -43,7 +45,8 @@ def get(spec: str, seed: int | None = None) -> Backend:
     Raises
     ------
     ValueError
-        If the name is unknown, naming the valid ones, or the backend does not take the options.
+        If the name is unknown, naming the valid ones, the backend does not take the options, or its noise cannot
+        be scaled.
     ModuleNotFoundError
         If the backend's library is not installed, naming the extra.
     """
@@ -54,6 +57,8 @@ def get(spec: str, seed: int | None = None) -> Backend:
     backend = getattr(import_module("backends"), NAMES[name])
     if name == "cut":
         return backend(*_fragments(rest, seed))
+    if name == "zne":
+        return _extrapolated(backend, get(rest, seed))
     options = [option.split("=", 1) for option in rest.split(",") if option]
     _check_order(rest, options)
     positional = [_value(option[0]) for option in options if len(option) == 1]
@@ -72,6 +77,13 @@ def _fragments(rest: str, seed: int | None) -> tuple[Backend, int]:
     if not size.isdigit() or not inner:
         raise ValueError(f"got the backend 'cut:{rest}', expected the qubits of a fragment and a backend: cut:5:aer")
     return get(inner, seed), int(size)
+
+
+def _extrapolated(zne: Any, backend: Backend) -> Backend:
+    try:
+        return zne(backend)
+    except TypeError as error:
+        raise ValueError(str(error)) from error
 
 
 def _give_seed(bound: BoundArguments, seed: int | None) -> None:

@@ -22,7 +22,7 @@ GATES = {
 #: All of these.
 RIGHT = (*GATES[1], *GATES[2], *GATES[3])
 
-KINDS = ("depolarizing", "readout")
+KINDS = ("depolarizing", "depolarizing_1q", "readout")
 _EXPECTED = "expected a NoiseModel, a device such as 'manila', or 'depolarizing:0.01+readout:0.02'"
 
 
@@ -82,7 +82,7 @@ def as_noise(noise: Any) -> Noise | None:
         name of an IBM device, ``"manila"``: its gate and readout errors, on its couplings. Or probabilities,
         ``{"depolarizing": 0.01, "readout": 0.02}`` or in short ``"depolarizing:0.01+readout:0.02"``: after every gate
         of one or two qubits, their state is replaced by the fully mixed one with the first; each measured bit is
-        flipped with the second.
+        flipped with the second. ``"depolarizing_1q"`` is another one for gates of one qubit.
 
     Raises
     ------
@@ -142,10 +142,10 @@ def _specified(parts: tuple[tuple[Any, Any], ...]) -> Noise:
     if len(rates) < len(parts):
         raise ValueError(f"got {', '.join(name for name, _ in parts)} in the noise, expected each once")
     model = NoiseModel(list(gates))
-    if rates.get("depolarizing"):
-        for n_qubits in (1, 2):
-            error = depolarizing_error(rates["depolarizing"], n_qubits)
-            model.add_all_qubit_quantum_error(error, list(GATES[n_qubits]))
+    two = rates.get("depolarizing", 0.0)
+    for n_qubits, rate in ((1, rates.get("depolarizing_1q", two)), (2, two)):
+        if rate:
+            model.add_all_qubit_quantum_error(depolarizing_error(rate, n_qubits), list(GATES[n_qubits]))
     if flip := rates.get("readout"):
         model.add_all_qubit_readout_error(ReadoutError([[1 - flip, flip], [flip, 1 - flip]]))
     return Noise(model, gates)
@@ -155,7 +155,7 @@ def _check_part(name: Any, value: Any) -> None:
     if name not in KINDS:
         near = difflib.get_close_matches(str(name), KINDS, 1)
         hint = f": did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"got {name!r} in the noise, expected {' or '.join(map(repr, KINDS))}{hint}")
+        raise ValueError(f"got {name!r} in the noise, expected one of {', '.join(map(repr, KINDS))}{hint}")
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= float(value) <= 1:
         raise ValueError(f"got {name}={value!r} in the noise, expected a probability: a number from 0 to 1")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -188,9 +189,9 @@ class Counting(EvaluatingBackend):
         return torch.zeros(len(angles), len(observables), dtype=torch.float64)
 
     def cost(self) -> Cost:
-        """Return what all calls need together."""
-        priced = innermost(self.backend)
-        return sum((priced.cost(*call) for call in self.calls), start=NOTHING)
+        """Return what all calls need together; a wrapper that asks for more than it is asked says so itself."""
+        costed: Any = next(each for each in _chain(self.backend) if hasattr(each, "cost"))
+        return sum((costed.cost(*call) for call in self.calls), start=NOTHING)
 
 
 def layer_cost(
@@ -249,10 +250,16 @@ def is_priced(backend: Any) -> bool:
 
 
 def innermost(backend: Any) -> Any:
-    """Return what stands in the innermost place of wrapped backends."""
+    """Return the backend that wrappers stand round."""
+    return list(_chain(backend))[-1]
+
+
+def _chain(backend: Any) -> Iterator[Any]:
+    """Yield a backend and those that it wraps, the innermost last."""
+    yield backend
     while isinstance(getattr(backend, "backend", None), EvaluatingBackend):
         backend = backend.backend
-    return backend
+        yield backend
 
 
 def _checked(backend: Any) -> Any:

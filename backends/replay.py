@@ -21,6 +21,7 @@ from torch import Tensor
 
 from backends.base import Capabilities, Estimate, EvaluatingBackend
 from backends.gradients import FiniteDifference, Gradient, ParameterShift, Spsa
+from backends.planning import innermost
 from circuits import Circuit, Probabilities
 from circuits.observables import Readout
 
@@ -112,11 +113,11 @@ class Record(EvaluatingBackend):
     @property
     def position(self) -> int:
         """How many measurements the recorded backend made, where it counts them."""
-        return self.backend.position  # type: ignore[attr-defined]
+        return int(innermost(self.backend).position)
 
     @position.setter
     def position(self, value: int) -> None:
-        self.backend.position = value  # type: ignore[attr-defined]
+        innermost(self.backend).position = value
 
     def evaluate(self, circuit: Circuit, angles: Tensor, observables: Readout) -> Tensor | Estimate:
         """Return the readouts of every row, after they are in the file; see :class:`backends.EvaluatingBackend`."""
@@ -222,7 +223,8 @@ class _Archive:
         name = f"circuits/{circuit.fingerprint}.json"
         if name not in self.files:
             self.files[name] = circuit.to_json().encode()
-            self.files.update(backend.details(circuit) if isinstance(backend, Detailed) else {})
+            device = innermost(backend)
+            self.files.update(device.details(circuit) if isinstance(device, Detailed) else {})
         self.files[f"calls/{len(self.calls):06}.npz"] = call.to_bytes()
         self.calls.append(call)
 

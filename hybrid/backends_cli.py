@@ -23,6 +23,7 @@ _KNOWN = {
     "qiskit": ("qiskit", "qiskit", "Qiskit's exact estimator"),
     "ibm": ("qiskit_ibm_runtime", "ibm", "IBM's devices and fake devices"),
     "cut": ("qiskit_addon_cutting", "cutting", "wide circuits cut, as in cut:5:aer"),
+    "zne": (None, "", "noise extrapolated: zne:aer:noise=manila"),
 }
 
 

@@ -68,9 +68,9 @@ def _word(circuit, x, w, word, kraus, flips):
     return read @ [(-1) ** bin(outcome).count("1") for outcome in range(len(read))]
 
 
-def by_size(rate):
-    """Depolarizing noise after every gate, on its qubits."""
-    return lambda gate: depolarizing(rate, gate.n_qubits)
+def by_size(rate, one=None):
+    """Depolarizing noise after every gate, on its qubits; of another rate on one qubit, where it is given."""
+    return lambda gate: depolarizing(rate if one is None or gate.n_qubits > 1 else one, gate.n_qubits)
 
 
 def after_two(rate):

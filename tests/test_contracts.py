@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 import backends
-from backends import Backend, EvaluatingBackend, Statevector
+from backends import ZNE, Backend, EvaluatingBackend, Statevector
 from circuits import CRY, CX, RX, RY, RZ, Circuit, H, Probabilities, amplitudes, inputs, pauli, weights, z_each
 from qml import QuantumLayer
 
@@ -42,6 +42,7 @@ MAKE = {
     "cut": lambda: bridge("Cut", "qiskit_addon_cutting", Statevector()),
     # Every step of a noisy simulation, with noise too small to be seen: so the exact values are those of the oracle.
     "aer noisy": lambda: bridge("Aer", "qiskit_aer", "automatic", None, {"depolarizing": 1e-13, "readout": 1e-13}),
+    "zne": lambda: ZNE(MAKE["aer noisy"]()),
 }
 
 # Backends that draw shots; without noise that could be seen, so the exact values are near.
@@ -52,6 +53,7 @@ SAMPLED = {
     "default.qubit": lambda: bridge("PennyLane", "pennylane", "default.qubit", SHOTS, None, SEED),
     "lightning.qubit": lambda: bridge("PennyLane", "pennylane_lightning", "lightning.qubit", SHOTS, None, SEED),
     "ibm": lambda: bridge("IBM", "qiskit_ibm_runtime", "manila", SHOTS, seed=SEED),
+    "zne": lambda: ZNE(SAMPLED["aer noisy"]()),
 }
 
 

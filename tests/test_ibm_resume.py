@@ -18,7 +18,7 @@ import urllib3
 from ibm_folders import own_folders  # noqa: F401
 from ibm_training import N_STEPS, train
 
-from backends import Record, Replay, ibm, ibm_jobs, jobs
+from backends import ZNE, Record, Replay, ibm, ibm_jobs, jobs
 from backends.planning import OverBudget
 from circuits import Probabilities, pauli, z_each
 from circuits.templates import hardware_efficient
@@ -214,6 +214,22 @@ def test_probabilities_from_the_service(service, store):
     layer, exact = (QuantumLayer(circuit, Probabilities((1, 0)), b) for b in (ibm_training.backend(store), None))
     exact.load_state_dict(layer.state_dict())
     assert torch.allclose(layer(), exact(), atol=1e-5) and layer.last_stderr.shape == (4,)
+
+
+@pytest.mark.parametrize("estimator", ["legacy", "client"])
+def test_all_factors_of_an_extrapolation_are_one_job(service, store, estimator):
+    """Exact answers are the same at every factor; who mixed up the PUBs or their rows would extrapolate others."""
+    backend = ZNE(ibm_training.backend(store, estimator=estimator, shots=4000), extrapolate="richardson")
+    circuit = hardware_efficient(2, n_layers=1)
+    layer, exact = (
+        QuantumLayer(circuit, [pauli("Z0"), pauli("X0 X1")], b, dtype=torch.float64) for b in (backend, None)
+    )
+    exact.load_state_dict(layer.state_dict())
+    weights = torch.linspace(0, 3, 3, dtype=torch.float64)[:, None] + layer.weights.detach()
+    with torch.no_grad():
+        assert torch.allclose(layer(None, weights), exact(None, weights), atol=1e-4 if estimator == "legacy" else 0.02)
+    assert len(service.jobs) == len(jobs.Journal(store).entries()) == 1 and backend.backend.transpiles == 1
+    assert jobs.Journal(store).entries()[0].options["folds"] == [1, 3, 5]
 
 
 @pytest.mark.parametrize("mode", ["job", "batch", "session"])

@@ -40,6 +40,16 @@ def test_qiskit():
     assert backend.precision == 0.01 and backend.gradient == ParameterShift()
 
 
+def test_a_wrapper_stands_before_what_it_wraps():
+    pytest.importorskip("qiskit_aer")
+    backend = backends.get("zne:aer:shots=100,noise=depolarizing:0.1,seed=5", seed=1)
+    assert isinstance(backend, backends.ZNE) and backend.scale_factors == (1, 3, 5)
+    alone = backends.get("aer:shots=100,noise=depolarizing:0.1,seed=5", seed=1)
+    assert repr(backend.backend) == repr(alone) and backend.backend.seeds.seed == alone.seeds.seed
+    with pytest.raises(ValueError, match="got Statevector to extrapolate, expected a backend whose noise can be scale"):
+        backends.get("zne:statevector")
+
+
 def test_a_backend_that_draws_gets_the_seed_of_its_run(monkeypatch):
     def drawing(method="automatic", shots=None, seed=None):
         return method, shots, seed

@@ -73,6 +73,15 @@ def test_probabilities_of_errors_against_kraus_operators(noise, readout):
     assert abs(values.numpy() - perfect).max() > 0.02  # and the noise is felt
 
 
+@pytest.mark.parametrize("one", [0.0, 0.005])
+def test_gates_of_one_qubit_may_have_a_probability_of_their_own(one):
+    """Qiskit's p replaces the state by the fully mixed one, so it is the p of these Kraus operators."""
+    x, w = sample(3)
+    values = Aer(noise=f"depolarizing:0.05+depolarizing_1q:{one}").expectation(CIRCUIT, x, w, READ)
+    assert close(values, by_hand(x, w, READ, noisy.by_size(0.05, one), np.eye(2)), ACROSS)
+    assert not close(values, by_hand(x, w, READ, noisy.by_size(0.05), np.eye(2)), 1e-3)
+
+
 def test_a_noise_model_against_kraus_operators():
     """Damping after CX alone, and a readout that errs more often from 1 to 0."""
     damping, flips = amplitude_damping_error(0.2), [[0.98, 0.02], [0.1, 0.9]]
@@ -227,9 +236,9 @@ def test_controlled_rotations_are_made_of_gates_with_noise():
     [
         (
             "depolarising:0.01",
-            r"got 'depolarising' in the noise, expected 'depolarizing' or 'readout': did you mean 'd",
+            r"got 'depolarising' in the noise, expected one of 'depolarizing', 'depolarizing_1q', 'readout': did you",
         ),
-        ({"gate": 0.1}, "got 'gate' in the noise, expected 'depolarizing' or 'readout'$"),
+        ({"gate": 0.1}, "got 'gate' in the noise, expected one of 'depolarizing', 'depolarizing_1q', 'readout'$"),
         ("readout:1.5", r"got readout=1.5 in the noise, expected a probability: a number from 0 to 1"),
         ("readout:x", r"got readout='x' in the noise, expected a probability"),
         ("readout:0.1+depolarizing", r"got depolarizing=None in the noise, expected a probability"),
@@ -251,7 +260,7 @@ def test_errors_of_names_have_names_like_them():
         as_noise("manilla")
     with pytest.raises(ValueError, match="near it are depolarizing"):
         as_noise("depolarize")
-    with pytest.raises(ValueError, match="near it are manila, depolarizing, readout"):
+    with pytest.raises(ValueError, match="near it are manila, depolarizing, depolarizing_1q, readout"):
         as_noise("xyzxyz")
 
 

@@ -1,0 +1,1 @@
+"""Values under noise, extrapolated to none: what experiments on error mitigation share."""
