@@ -26,6 +26,7 @@ VARIANTS = {
     "linear": "linear + tanh in its place",
     "separable": "entanglers off",
     "frozen": "quantum weights frozen",
+    "surrogate": "classical surrogate",
     "mlp": "MLP of the same size",
     "baseline": "logistic regression",
 }
@@ -37,6 +38,7 @@ COLOURS = {
     "linear": "#E69F00",
     "separable": "#009E73",
     "frozen": "#CC79A7",
+    "surrogate": "#56B4E9",
     "mlp": "#D55E00",
     "baseline": "#000000",
 }
@@ -54,7 +56,17 @@ def write(comparison: Comparison) -> list[Path]:
     -------
     list of Path
         The files; each is written whole or not at all.
+
+    Raises
+    ------
+    ValueError
+        For the comparison of an audit, which was tuned otherwise than a report says.
     """
+    if any(variant == "surrogate" for _, variant in comparison.rows):
+        raise ValueError(
+            "got the comparison of an audit, expected one of hybrid.compare: print(audit), "
+            "accuracy_plot(audit.comparison) and differences_plot(audit.comparison) show an audit"
+        )
     plots = {
         "accuracy.png": accuracy_plot(comparison),
         "differences.png": differences_plot(comparison),
@@ -194,7 +206,7 @@ def _content(comparison: Comparison) -> dict[str, Any]:
             for row, cells in zip(comparison.rows, _cells(comparison), strict=True)
         ],
         "contrasts": {verdict.model: _contrast_cells(verdict) for verdict in found},
-        "variants": {name: text for name, text in VARIANTS.items() if name not in ("hybrid", "baseline")},
+        "variants": {name: text for name, text in VARIANTS.items() if name not in ("hybrid", "surrogate", "baseline")},
         "nothing_said": any(contrast.says_nothing for verdict in found for contrast in verdict.contrasts),
         "scope": scope(comparison),
         "settings": _settings(comparison),

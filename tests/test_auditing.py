@@ -10,7 +10,7 @@ from torch import nn
 
 import hybrid
 from circuits import CZ, RX, RY, RZ, Circuit, inputs, weights
-from hybrid import auditing
+from hybrid import auditing, report
 from hybrid.auditing import NAME, audit
 from hybrid.data import Dataset, from_arrays, load
 from hybrid.dressed import CONTROLS
@@ -184,6 +184,17 @@ def test_what_is_printed(finished):
     sentence = "The surrogate (Fourier features) reproduces the trained quantum layer with R² = "
     assert sentence in found.verdict.sentence and "nothing can be said" in found.verdict.sentence
     assert found.verdict.sentence.split() == text.split()[-len(found.verdict.sentence.split()) :]
+
+
+def test_plots_name_every_row(finished):
+    _, found = finished
+    others = [report.VARIANTS[variant] for variant in VARIANTS[1:]]
+    accuracies, differences = report.accuracy_plot(found.comparison), report.differences_plot(found.comparison)
+    assert [tick.get_text() for tick in accuracies.axes[0].get_yticklabels()] == [NAME, *others]
+    assert [tick.get_text() for tick in differences.axes[0].get_yticklabels()] == others
+    assert set(report.COLOURS) == set(report.VARIANTS)
+    with pytest.raises(ValueError, match=r"got the comparison of an audit, expected one of hybrid.compare: print"):
+        report.write(found.comparison)
 
 
 def test_every_row_is_tested(finished):
