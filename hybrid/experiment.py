@@ -381,11 +381,9 @@ def plan(
     """
     _known("level", (level,), LEVELS)
     path = _data(experiment, data)
-    chosen = _runnable(experiment, path) if tasks is None else tuple(dict.fromkeys(tasks))
-    _known("task", chosen, experiment.tasks)
-    settings = dict(experiment.levels[level])
-    n_seeds = settings.pop("seeds")
-    numbers = tuple(checks.seeds(n_seeds if seeds is None else seeds))
+    chosen = _tasks(experiment, tasks, path)
+    settings = {name: value for name, value in experiment.levels[level].items() if name != "seeds"}
+    numbers = tuple(checks.seeds(experiment.levels[level]["seeds"] if seeds is None else seeds))
     backends.get(backend)
     n_jobs = checks.jobs(jobs)
     if scheduler is not None:
@@ -496,8 +494,13 @@ def _known(what: str, chosen: Iterable[str], known: Iterable[str]) -> None:
         raise ValueError(f"No {what} given: expected one or more of {', '.join(known)}.")
 
 
-def _runnable(experiment: Experiment, data: Path | None) -> tuple[str, ...]:
-    return tuple(task for task in experiment.tasks if data is not None or task not in experiment.needs_data)
+def _tasks(experiment: Experiment, tasks: Iterable[str] | None, data: Path | None) -> tuple[str, ...]:
+    """Return the tasks that are asked for; or all that can be run, without data those that need none."""
+    if tasks is None:
+        tasks = (task for task in experiment.tasks if data is not None or task not in experiment.needs_data)
+    chosen = tuple(dict.fromkeys(tasks))
+    _known("task", chosen, experiment.tasks)
+    return chosen
 
 
 def _data(experiment: Experiment, data: str | Path | None) -> Path | None:

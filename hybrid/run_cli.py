@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hybrid import listing
+from hybrid import listing, options
 from hybrid.stop import kept_in, resumable, wrong_input
 
 if TYPE_CHECKING:
@@ -31,14 +31,12 @@ def run(
     data: Annotated[
         Path | None, typer.Option(help="File or folder, for experiments that read data.", show_default="none")
     ] = None,
-    backend: Annotated[str, typer.Option(help="Backend of the quantum layers, see 'qml backends'.")] = "statevector",
+    backend: options.Backend = "statevector",
     out: Annotated[
         Path | None, typer.Option(help="Output folder; with --all one for all.", show_default="runs/<name>[-<level>]")
     ] = None,
     jobs: Annotated[int | None, typer.Option(help="Runs at once.", show_default="number of cores")] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(help="Dask scheduler to run on, such as tcp://10.0.0.1:8786.", show_default="none")
-    ] = None,
+    scheduler: options.Scheduler = None,
     task: Annotated[str | None, typer.Option(help="Only these tasks, comma-separated.", show_default="all")] = None,
 ) -> None:
     """Run a published experiment again, with the rows that it should have had, and say what is left of its claim.
@@ -49,9 +47,9 @@ def run(
         return _list()
     with wrong_input():
         level, tasks = _level(quick, full), _tasks(task, every)
-        options = {"seeds": seeds, "tasks": tasks, "backend": backend, "jobs": jobs, "scheduler": scheduler}
+        given = {"seeds": seeds, "tasks": tasks, "backend": backend, "jobs": jobs, "scheduler": scheduler}
         folders = _folders(name, every, level, out)
-        plans = [_plan(each, level, folder, data, every, options) for each, folder in folders.items()]
+        plans = [_plan(each, level, folder, data, every, given) for each, folder in folders.items()]
     _finish(plans, (out or Path("runs")).absolute() if every else None)
 
 
@@ -85,13 +83,13 @@ def _folders(name: str | None, every: bool, level: str, out: Path | None) -> dic
     return {each: (out or Path("runs")) / f"{each}{suffix}" for each in ([name] if name else experiments.names())}
 
 
-def _plan(name: str, level: str, out: Path, data: Path | None, every: bool, options: Mapping[str, Any]) -> Plan:
+def _plan(name: str, level: str, out: Path, data: Path | None, every: bool, given: Mapping[str, Any]) -> Plan:
     """Check everything before anything is run; with --all, data go to the experiments that read some."""
     from hybrid import experiment
 
     found = experiment.load(name)
-    given = None if every and found.data is None else data
-    return experiment.plan(found, level, out=out, data=given, command=shlex.join(["qml", *sys.argv[1:]]), **options)
+    read = None if every and found.data is None else data
+    return experiment.plan(found, level, out=out, data=read, command=shlex.join(["qml", *sys.argv[1:]]), **given)
 
 
 def _finish(plans: list[Plan], root: Path | None) -> None:

@@ -177,9 +177,8 @@ def fit(
     wrap, options = _net(loss, attack), dict(optimizer_options or {})
     watch, batches, kept = _Watch(name, on_epoch), Batches(), None
     if checkpoint is not None:
-        settings = {"seed": seed, "epochs": epochs, "learning rate": lr, "batch size": batch_size, "data": digest(X, y)}
-        settings |= {"validation data": None if valid is None else digest(*valid), "loss": loss}
-        settings |= {"optimiser": f"{optimizer.__qualname__} {sorted(options.items())}", "attack": _named(attack)}
+        settings = {"seed": seed, "epochs": epochs, "learning rate": lr, "batch size": batch_size}
+        settings |= _content(X, y, valid, loss) | _method(optimizer, options, attack)
         kept = Checkpoints(_file(checkpoint), settings, batches, watch, _steps(every))
     with alone(seed):
         net = wrap(
@@ -255,8 +254,17 @@ def _hardened(module: Callable[..., nn.Module], *, seed: int, **settings: Any) -
     return _Hardened(_seeded, **{**_defaults(module, seed), "criterion": nn.CrossEntropyLoss, **settings})
 
 
-def _named(attack: Attack | None) -> str | None:
-    return None if attack is None else str(attack)
+def _content(X: np.ndarray, y: np.ndarray, valid: tuple[np.ndarray, np.ndarray] | None, loss: str) -> dict[str, Any]:
+    """Return what a checkpoint remembers of the task."""
+    return {"data": digest(X, y), "validation data": None if valid is None else digest(*valid), "loss": loss}
+
+
+def _method(
+    optimizer: type[torch.optim.Optimizer], options: Mapping[str, Any], attack: Attack | None
+) -> dict[str, str | None]:
+    """Return what a checkpoint remembers of the way to train."""
+    optimiser = f"{optimizer.__qualname__} {sorted(options.items())}"
+    return {"optimiser": optimiser, "attack": None if attack is None else str(attack)}
 
 
 class _Hardened(NeuralNetClassifier):

@@ -150,7 +150,10 @@ class QuantumCell(Movable):
 
 
 class QRNNCell(QuantumCell):
-    """``h' = tanh(V(v))``, ``v = [x, h]`` (Chen et al., arXiv:2211.02612); arguments as :class:`QuantumCell`."""
+    """``h' = tanh(V(v))``, ``v = [x, h]`` (Chen et al., arXiv:2211.02612).
+
+    Arguments as :class:`qml.recurrent.QuantumCell`.
+    """
 
     blocks = ("block",)
     block: QuantumLayer
@@ -162,7 +165,7 @@ class QRNNCell(QuantumCell):
 
 
 class QGRUCell(QuantumCell):
-    """``h' = (1 - z) n + z h`` (Chen et al., arXiv:2211.02612); arguments as :class:`QuantumCell`.
+    """``h' = (1 - z) n + z h`` (Chen et al., arXiv:2211.02612); arguments as :class:`qml.recurrent.QuantumCell`.
 
     With ``v = [x, h]``: reset r = σ(V1(v)), update z = σ(V2(v)), candidate n = tanh(V3([x, r h])).
     """
@@ -185,7 +188,7 @@ class QLSTMCell(QuantumCell):
     """``c' = f c + i g``, ``u = o tanh(c')``, ``h' = V5(u)``, output ``V6(u)`` (Chen et al., arXiv:2009.01783).
 
     With ``v = [x, h]``: f = σ(V1(v)), i = σ(V2(v)), g = tanh(V3(v)), o = σ(V4(v)). c and the output have
-    input_size + hidden_size entries. Arguments as :class:`QuantumCell`.
+    input_size + hidden_size entries. Arguments as :class:`qml.recurrent.QuantumCell`.
     """
 
     blocks = ("forget_gate", "input_gate", "candidate", "output_gate", "to_hidden", "to_output")
@@ -229,7 +232,7 @@ class QuantumRecurrent(Movable):
     batch_first : bool
         Whether input and output are (batch, length, features) instead of (length, batch, features).
     n_layers, backend, frozen, init, device, dtype
-        As :class:`QuantumCell`.
+        As :class:`qml.recurrent.QuantumCell`.
 
     Attributes
     ----------
@@ -344,19 +347,19 @@ class QuantumRecurrent(Movable):
 
 
 class QRNN(QuantumRecurrent):
-    """Layers of :class:`QRNNCell`, called as torch.nn.RNN; arguments as :class:`QuantumRecurrent`."""
+    """Layers of :class:`QRNNCell`, called as torch.nn.RNN; arguments as :class:`qml.recurrent.QuantumRecurrent`."""
 
     cell = QRNNCell
 
 
 class QGRU(QuantumRecurrent):
-    """Layers of :class:`QGRUCell`, called as torch.nn.GRU; arguments as :class:`QuantumRecurrent`."""
+    """Layers of :class:`QGRUCell`, called as torch.nn.GRU; arguments as :class:`qml.recurrent.QuantumRecurrent`."""
 
     cell = QGRUCell
 
 
 class QLSTM(QuantumRecurrent):
-    """Layers of :class:`QLSTMCell`, called as torch.nn.LSTM; arguments as :class:`QuantumRecurrent`.
+    """Layers of :class:`QLSTMCell`, called as torch.nn.LSTM; arguments as :class:`qml.recurrent.QuantumRecurrent`.
 
     The state is (h, c). c and the output have input_size + hidden_size entries; a layer reads the first input_size
     outputs of the one below, so that all have as many qubits.
