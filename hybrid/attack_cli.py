@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from hybrid import backends_cli
+from hybrid import options
 from hybrid.data_cli import loaded
 from hybrid.stop import kept_in, resumable, wrong_input
 
@@ -26,8 +26,8 @@ def register(app: typer.Typer) -> None:
 
 
 def attack(
-    data: Annotated[str, typer.Argument(help="Data set: a name or a path, see 'qml data'.")],
-    models: Annotated[str, typer.Option(help="Hybrid models, comma-separated, see 'qml models'.")] = "all",
+    data: options.Data,
+    models: options.Models = "all",
     method: Annotated[str, typer.Option(help="Attacks, comma-separated: fgsm, pgd.")] = "fgsm,pgd",
     norm: Annotated[str, typer.Option(help="Norm of the ball that an attack keeps to: inf or 2.")] = "inf",
     eps: Annotated[
@@ -42,18 +42,16 @@ def attack(
     harden: Annotated[
         float | None, typer.Option(help="Train all once more, against PGD of this radius.", show_default="no")
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Number of seeds: repetitions of everything.")] = 3,
-    epochs: Annotated[int, typer.Option(help="Passes through the training data.")] = 20,
-    batch_size: Annotated[int, typer.Option(help="Samples per training step.")] = 32,
-    lr: Annotated[float, typer.Option(help="Learning rate of Adam.")] = 0.01,
-    n_train: Annotated[int | None, typer.Option(help="Use only so many training samples.", show_default="all")] = None,
-    test_size: Annotated[float, typer.Option(help="Share of the test part, if there is no official one.")] = 0.2,
-    backend: Annotated[str, typer.Option(help="Backend of the quantum layers, see 'qml backends'.")] = "statevector",
+    seeds: options.Seeds = 3,
+    epochs: options.Epochs = 20,
+    batch_size: options.BatchSize = 32,
+    lr: options.LearningRate = 0.01,
+    n_train: options.NTrain = None,
+    test_size: options.TestSize = 0.2,
+    backend: options.Backend = "statevector",
     out: Annotated[Path | None, typer.Option(help="Output folder.", show_default="runs/<data>-attack")] = None,
-    jobs: Annotated[int | None, typer.Option(help="Trainings at once.", show_default="number of cores")] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(help="Dask scheduler to run on, such as tcp://10.0.0.1:8786.", show_default="none")
-    ] = None,
+    jobs: options.Jobs = None,
+    scheduler: options.Scheduler = None,
 ) -> None:
     """Attack hybrid models, their controls and classical baselines alike, and show what is left of their accuracy.
 
@@ -66,7 +64,7 @@ def attack(
         dataset = loaded(data)
         planned = plan(
             dataset,
-            backends_cli.chosen(models),
+            options.chosen(models),
             methods=_listed(method, str),
             norm=norm,
             eps=None if eps is None else _listed(eps, _radius),

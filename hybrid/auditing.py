@@ -165,23 +165,19 @@ def audit(
         output folder or a record found there is wrong.
     FloatingPointError
         If a training loss is not finite.
+
+    Examples
+    --------
+    >>> quantum = QuantumLayer(data_reuploading(3, n_layers=2))
+    >>> model = nn.Sequential(nn.Linear(4, quantum.in_features), nn.Tanh(), quantum, nn.Linear(3, 3))
+    >>> print(hybrid.audit(model, hybrid.data.load("iris"), seeds=5))
     """
     dataset, shape = _data(data, y)
-    rates = _rates(learning_rates)
-    fields = {
-        "data": dataset.fingerprint,
-        "epochs": whole("epochs", epochs),
-        "batch_size": whole("batch_size", batch_size),
-        "test_size": checks.number("test_size", test_size),
-        "n_train": None,
-        "n_parameters": None,
-    }
-    chosen = checks.seeds(seeds)
-    n_jobs = checks.jobs(jobs)
+    rates, fields = _rates(learning_rates), _fields(dataset, epochs, batch_size, test_size)
+    chosen, n_jobs = checks.seeds(seeds), checks.jobs(jobs)
     _parts(dataset, chosen[0], fields["test_size"])
     sources = {variant: partial(_row, model, variant, shape) for variant in ("hybrid", *CONTROLS)}
-    fields["backend"] = _check_rows(sources, dataset)
-    fields["source"] = _fingerprint(model, shape)
+    fields |= {"backend": _check_rows(sources, dataset), "source": _fingerprint(model, shape)}
     rows = [Unit(NAME, variant, seed=seed, lr=lr, **fields) for variant in sources for seed in chosen for lr in rates]
     out = checks.writable(out)
     records.check(out, rows)
@@ -241,6 +237,18 @@ def _data(data: Any, y: Any) -> tuple[Dataset, tuple[int, ...] | None]:
     if len(np.unique(data.y)) < 2:
         raise ValueError(f"got one class only in {data.name}, expected samples of two or more: add the others")
     return data, None
+
+
+def _fields(dataset: Dataset, epochs: Any, batch_size: Any, test_size: Any) -> dict[str, Any]:
+    """Return what all trainings have in common, checked."""
+    return {
+        "data": dataset.fingerprint,
+        "epochs": whole("epochs", epochs),
+        "batch_size": whole("batch_size", batch_size),
+        "test_size": checks.number("test_size", test_size),
+        "n_train": None,
+        "n_parameters": None,
+    }
 
 
 def _rates(rates: Any) -> list[float]:

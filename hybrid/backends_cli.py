@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hybrid import options
 from hybrid.data_cli import loaded
 from hybrid.stop import Stop, wrong_input
 
@@ -61,16 +62,16 @@ def _print_ibm(devices: bool) -> None:
 
 
 def plan(
-    data: Annotated[str, typer.Argument(help="Data set: a name or a path, see 'qml data'.")],
+    data: options.Data,
     backend: Annotated[str, typer.Option(help="The device, as in ibm:ibm_torino,shots=4096 or ibm:manila.")],
-    models: Annotated[str, typer.Option(help="Hybrid models, comma-separated, see 'qml models'.")] = "all",
-    seeds: Annotated[int, typer.Option(help="Number of seeds: repetitions of everything.")] = 3,
-    epochs: Annotated[int, typer.Option(help="Passes through the training data.")] = 20,
-    batch_size: Annotated[int, typer.Option(help="Samples per training step.")] = 32,
-    lr: Annotated[float, typer.Option(help="Learning rate of Adam.")] = 0.01,
-    n_train: Annotated[int | None, typer.Option(help="Use only so many training samples.", show_default="all")] = None,
-    test_size: Annotated[float, typer.Option(help="Share of the test part, if there is no official one.")] = 0.2,
-    out: Annotated[Path | None, typer.Option(help="Output folder.", show_default="runs/<data>")] = None,
+    models: options.Models = "all",
+    seeds: options.Seeds = 3,
+    epochs: options.Epochs = 20,
+    batch_size: options.BatchSize = 32,
+    lr: options.LearningRate = 0.01,
+    n_train: options.NTrain = None,
+    test_size: options.TestSize = 0.2,
+    out: options.Out = None,
     price_per_second: Annotated[
         float | None, typer.Option(help="Price of a second of QPU time.", show_default="none")
     ] = None,
@@ -82,7 +83,7 @@ def plan(
         dataset = loaded(data)
         planned = compare.plan(
             dataset,
-            chosen(models),
+            options.chosen(models),
             seeds=seeds,
             epochs=epochs,
             lr=lr,
@@ -96,11 +97,6 @@ def plan(
     _print_costs({" ".join(row): cost for row, cost in found.items()}, price_per_second)
     print(f"{compare.n_finished(planned)} of {len(planned.units)} trainings are finished and cost nothing more.")
     _print_budget(backend, sum(cost.seconds for cost in found.values()))
-
-
-def chosen(models: str) -> list[str] | None:
-    """Return the names of an option that lists models; None for all."""
-    return None if models == "all" else [name.strip() for name in models.split(",") if name.strip()]
 
 
 def _print_costs(costs: dict[str, Cost], price_per_second: float | None) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.exceptions import TyperException
 
-from hybrid import attack_cli, backends_cli, data_cli, jobs_cli, listing, run_cli
+from hybrid import attack_cli, backends_cli, data_cli, jobs_cli, listing, options, run_cli
 from hybrid.stop import Stop, kept_in, resumable, wrong_input
 
 if TYPE_CHECKING:
@@ -28,23 +28,18 @@ app.add_typer(jobs_cli.app, name="jobs")
 
 @app.command("compare")
 def compare(
-    data: Annotated[str, typer.Argument(help="Data set: a name or a path, see 'qml data'.")],
-    models: Annotated[str, typer.Option(help="Hybrid models, comma-separated, see 'qml models'.")] = "all",
-    seeds: Annotated[int, typer.Option(help="Number of seeds: repetitions of everything.")] = 3,
-    epochs: Annotated[int, typer.Option(help="Passes through the training data.")] = 20,
-    batch_size: Annotated[int, typer.Option(help="Samples per training step.")] = 32,
-    lr: Annotated[float, typer.Option(help="Learning rate of Adam.")] = 0.01,
-    n_train: Annotated[int | None, typer.Option(help="Use only so many training samples.", show_default="all")] = None,
-    test_size: Annotated[float, typer.Option(help="Share of the test part, if there is no official one.")] = 0.2,
-    backend: Annotated[
-        str,
-        typer.Option(help="Backend: statevector, aer, pennylane, qiskit or ibm, as in aer:shots=4096,noise=manila."),
-    ] = "statevector",
-    out: Annotated[Path | None, typer.Option(help="Output folder.", show_default="runs/<data>")] = None,
-    jobs: Annotated[int | None, typer.Option(help="Trainings at once.", show_default="number of cores")] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(help="Dask scheduler to train on, such as tcp://10.0.0.1:8786.", show_default="none")
-    ] = None,
+    data: options.Data,
+    models: options.Models = "all",
+    seeds: options.Seeds = 3,
+    epochs: options.Epochs = 20,
+    batch_size: options.BatchSize = 32,
+    lr: options.LearningRate = 0.01,
+    n_train: options.NTrain = None,
+    test_size: options.TestSize = 0.2,
+    backend: options.Backend = "statevector",
+    out: options.Out = None,
+    jobs: options.Jobs = None,
+    scheduler: options.Scheduler = None,
 ) -> None:
     """Train hybrid models, their controls and classical baselines, and say whether the quantum part helps.
 
@@ -58,7 +53,7 @@ def compare(
         dataset = data_cli.loaded(data)
         planned = plan(
             dataset,
-            backends_cli.chosen(models),
+            options.chosen(models),
             seeds=seeds,
             epochs=epochs,
             lr=lr,

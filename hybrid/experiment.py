@@ -406,12 +406,9 @@ def plan(
     _known("level", (level,), LEVELS)
     path = _data(experiment, data)
     left_out = _without_data(experiment, path) if tasks is None else ()
-    wanted = experiment.tasks if tasks is None else tasks
-    chosen = tuple(dict.fromkeys(task for task in wanted if task not in left_out))
-    _known("task", chosen, experiment.tasks)
-    settings = dict(experiment.levels[level])
-    n_seeds = settings.pop("seeds")
-    numbers = tuple(checks.seeds(n_seeds if seeds is None else seeds))
+    chosen = _tasks(experiment, tasks, left_out)
+    settings = {name: value for name, value in experiment.levels[level].items() if name != "seeds"}
+    numbers = tuple(checks.seeds(experiment.levels[level]["seeds"] if seeds is None else seeds))
     backends.get(backend)
     n_jobs = checks.jobs(jobs)
     if scheduler is not None:
@@ -534,6 +531,14 @@ def _without_data(experiment: Experiment, data: Path | None) -> tuple[str, ...]:
     """Return the tasks that need data and have none."""
     files = experiment.files
     return tuple(t for t in experiment.needs_data if data is None or (files is not None and not files(t, data)))
+
+
+def _tasks(experiment: Experiment, tasks: Iterable[str] | None, left_out: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the tasks that are asked for; or all but those left out."""
+    wanted = experiment.tasks if tasks is None else tasks
+    chosen = tuple(dict.fromkeys(task for task in wanted if task not in left_out))
+    _known("task", chosen, experiment.tasks)
+    return chosen
 
 
 def _data(experiment: Experiment, data: str | Path | None) -> Path | None:

@@ -18,7 +18,9 @@ def show(title: str, lines: Iterable[str]) -> None:
 
 def summaries(package: ModuleType) -> list[str]:
     """Return a line for every file that a package names: its name, and the first line of its docstring."""
-    return [f"{name:<20} {_summary(package, name)}" for name in package.names()]
+    names = package.names()
+    width = max(map(len, names))
+    return [f"{name:<{width}}  {_summary(package, name)}" for name in names]
 
 
 def _summary(package: ModuleType, name: str) -> str:

@@ -56,7 +56,16 @@ def write(comparison: Comparison) -> list[Path]:
     -------
     list of Path
         The files; each is written whole or not at all.
+
+    Raises
+    ------
+    ValueError
+        For the comparison of an audit, which was tuned otherwise than a report says.
     """
+    if any(variant == "surrogate" for _, variant in comparison.rows):
+        raise ValueError(
+            "got the comparison of an audit, expected one of hybrid.compare: write an audit with audit.write(folder)"
+        )
     plots = {
         "accuracy.png": accuracy_plot(comparison),
         "differences.png": differences_plot(comparison),

@@ -150,16 +150,7 @@ def plan(
     ValueError, TypeError, ImportError
         If something is wrong.
     """
-    chosen = {
-        "methods": _methods(methods),
-        "norm": norm,
-        "eps": _radii(norm, eps),
-        "n_steps": whole("n_steps", n_steps),
-        "restarts": whole("restarts", restarts, 0),
-        "above": None if above is None else checks.number("above", above),
-        "n_attacked": whole("n_attacked", n_attacked),
-    }
-    attacks.pgd(1.0, norm, n_steps, restarts)
+    chosen = _fields(methods, norm, eps, n_steps, restarts, above, n_attacked)
     radius = None if harden is None else checks.positive("harden", checks.number("harden", harden))
     base = compare.plan(
         dataset, models, seeds=seeds, epochs=epochs, lr=lr, batch_size=batch_size, test_size=test_size,
@@ -383,6 +374,23 @@ def _scaling(dataset: Dataset, parts: Split) -> tuple[np.ndarray, np.ndarray]:
     axis = 0 if dataset.image_shape is None else None
     std = parts.X.std(axis)
     return parts.X.mean(axis), np.where(std > 0, std, 1)
+
+
+def _fields(
+    methods: Any, norm: str, eps: Any, n_steps: int, restarts: int, above: Any, n_attacked: Any
+) -> dict[str, Any]:
+    """Return what is attacked and how, checked."""
+    chosen = {
+        "methods": _methods(methods),
+        "norm": norm,
+        "eps": _radii(norm, eps),
+        "n_steps": whole("n_steps", n_steps),
+        "restarts": whole("restarts", restarts, 0),
+        "above": None if above is None else checks.number("above", above),
+        "n_attacked": whole("n_attacked", n_attacked),
+    }
+    attacks.pgd(1.0, norm, n_steps, restarts)  # it refuses what it cannot do
+    return chosen
 
 
 def _methods(methods: Iterable[str]) -> tuple[str, ...]:

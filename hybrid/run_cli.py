@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hybrid import listing
+from hybrid import listing, options
 from hybrid.catalogue import VARIABLE
 from hybrid.stop import kept_in, resumable, wrong_input
 
@@ -34,14 +34,12 @@ def run(
         Path | None,
         typer.Option(help="File or folder, for experiments that read data.", show_default="none", envvar=VARIABLE),
     ] = None,
-    backend: Annotated[str, typer.Option(help="Backend of the quantum layers, see 'qml backends'.")] = "statevector",
+    backend: options.Backend = "statevector",
     out: Annotated[
         Path | None, typer.Option(help="Output folder; with --all one for all.", show_default="runs/<name>[-<level>]")
     ] = None,
     jobs: Annotated[int | None, typer.Option(help="Runs at once.", show_default="number of cores")] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(help="Dask scheduler to run on, such as tcp://10.0.0.1:8786.", show_default="none")
-    ] = None,
+    scheduler: options.Scheduler = None,
     task: Annotated[str | None, typer.Option(help="Only these tasks, comma-separated.", show_default="all")] = None,
 ) -> None:
     """Run a published experiment again, with the rows that it should have had, and say what is left of its claim.
@@ -52,9 +50,9 @@ def run(
         return _list()
     with wrong_input():
         level, tasks = _level(quick, full), _tasks(task, every)
-        options = {"seeds": seeds, "tasks": tasks, "backend": backend, "jobs": jobs, "scheduler": scheduler}
+        given = {"seeds": seeds, "tasks": tasks, "backend": backend, "jobs": jobs, "scheduler": scheduler}
         folders = _folders(name, every, level, out)
-        plans = [_plan(each, level, folder, data, every, options) for each, folder in folders.items()]
+        plans = [_plan(each, level, folder, data, every, given) for each, folder in folders.items()]
     for plan in plans:
         _say_what_is_left_out(plan)
     _finish(plans, (out or Path("runs")).absolute() if every else None)
@@ -90,7 +88,7 @@ def _folders(name: str | None, every: bool, level: str, out: Path | None) -> dic
     return {each: (out or Path("runs")) / f"{each}{suffix}" for each in ([name] if name else experiments.names())}
 
 
-def _plan(name: str, level: str, out: Path, data: Path | None, every: bool, options: Mapping[str, Any]) -> Plan:
+def _plan(name: str, level: str, out: Path, data: Path | None, every: bool, given: Mapping[str, Any]) -> Plan:
     """Check everything before anything is run; data that are for all experiments may be of no use to this one."""
     from hybrid import experiment
 
@@ -98,7 +96,7 @@ def _plan(name: str, level: str, out: Path, data: Path | None, every: bool, opti
     for_all = every or str(data) == os.environ.get(VARIABLE)
     if for_all and data is not None and data.exists() and not experiment.reads(found, data):
         data = None
-    return experiment.plan(found, level, out=out, data=data, command=shlex.join(["qml", *sys.argv[1:]]), **options)
+    return experiment.plan(found, level, out=out, data=data, command=shlex.join(["qml", *sys.argv[1:]]), **given)
 
 
 def _say_what_is_left_out(plan: Plan) -> None:

@@ -195,10 +195,9 @@ def fit(
     watch, batches, clipping, kept = _Watch(name, on_epoch), Batches(), GradientNormClipping(_norm(clip)), None
     rate = None if schedule is None else LRScheduler(schedule, **_when(schedule_options), last_epoch=-1)
     if checkpoint is not None:
-        settings = {"seed": seed, "epochs": epochs, "learning rate": lr, "batch size": batch_size, "data": digest(X, y)}
-        settings |= {"validation data": None if valid is None else digest(*valid), "loss": loss}
+        settings: dict[str, Any] = {"seed": seed, "epochs": epochs, "learning rate": lr, "batch size": batch_size}
+        settings |= _content(X, y, valid, loss, class_weights)
         settings |= {"loss options": _said(loss_options), "optimiser": _said(optimizer_options, optimizer)}
-        settings |= {"class weights": None if class_weights is None else class_weights.tolist()}
         settings |= {"schedule": _said(schedule_options, schedule), "clip": clip, "attack": _named(attack)}
         kept = Checkpoints(_file(checkpoint), settings, batches, watch, _steps(every), rate)
     with alone(seed):
@@ -298,6 +297,19 @@ def _when(options: Mapping[str, Any] | None) -> dict[str, Any]:
             f"got step_every={found['step_every']!r} for the schedule, expected 'epoch' or 'batch': step_every='batch'"
         )
     return found
+
+
+def _content(
+    X: np.ndarray,
+    y: np.ndarray,
+    valid: tuple[np.ndarray, np.ndarray] | None,
+    loss: str,
+    class_weights: np.ndarray | None,
+) -> dict[str, Any]:
+    """Return what a checkpoint remembers of the task."""
+    weights = None if class_weights is None else class_weights.tolist()
+    validation = None if valid is None else digest(*valid)
+    return {"data": digest(X, y), "validation data": validation, "loss": loss, "class weights": weights}
 
 
 def _said(options: Mapping[str, Any] | None, of: type | None = None) -> str:

@@ -12,9 +12,10 @@ from circuits import z_each
 from circuits.checks import whole
 from circuits.templates import fast_weight_circuit
 from qml.layer import QuantumLayer
+from qml.movable import Movable
 
 
-class FastWeightProgrammer(nn.Module):
+class FastWeightProgrammer(Movable):
     r"""Quantum fast weight programmer (Chen, arXiv:2402.17760), called as torch's recurrent layers.
 
     The slow programmer adds an outer product to the angles of the circuit, one angle per layer and qubit::
@@ -127,17 +128,6 @@ class FastWeightProgrammer(nn.Module):
         """Return what steps add to the angles, (*, input_size) -> (*, n_layers, n_qubits), in radians."""
         h = self.encoder(x)
         return self.layer_programmer(h)[..., None] * self.qubit_programmer(h)[..., None, :]
-
-    def to_backend(self, backend: Backend) -> FastWeightProgrammer:
-        """Run on another backend from now on; returns the module itself.
-
-        Raises
-        ------
-        TypeError, ValueError
-            As :meth:`QuantumLayer.to_backend`.
-        """
-        self.fast_programmer.to_backend(backend)
-        return self
 
     def _arranged(self, output: Tensor, last_only: bool) -> Tensor:
         if last_only:

@@ -65,7 +65,7 @@ class QuantumLayer(nn.Module):
 
     Examples
     --------
-    >>> layer = QuantumLayer(circuit, ["Z0", "Z1"])
+    >>> layer = QuantumLayer(data_reuploading(2, n_layers=2), ["Z0", "Z1"])
     >>> layer(torch.zeros(32, layer.in_features)).shape
     torch.Size([32, 2])
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,10 @@ from circuits import Circuit
 from qml.checks import whole
 from qml.init import uniform_
 from qml.layer import QuantumLayer
+from qml.movable import OneCircuit
 
 
-class ParallelCircuits(nn.Module):
+class ParallelCircuits(OneCircuit):
     """Small circuits side by side, (*, n_circuits * n_inputs) -> (*, n_circuits * n_readouts).
 
     The k-th chunk of the features goes to the k-th circuit; their readouts are concatenated. The circuits have one form
@@ -48,7 +49,7 @@ class ParallelCircuits(nn.Module):
 
     Examples
     --------
-    >>> layer = ParallelCircuits(circuit, n_circuits=4)
+    >>> layer = ParallelCircuits(data_reuploading(5, n_layers=2), n_circuits=4)
     >>> layer(torch.zeros(32, layer.in_features)).shape
     torch.Size([32, 20])
     """
@@ -71,22 +72,6 @@ class ParallelCircuits(nn.Module):
         self.quantum.reset_parameters()
         self.in_features = n_circuits * self.quantum.in_features
         self.out_features = n_circuits * self.quantum.out_features
-
-    @property
-    def circuit(self) -> Circuit:
-        """The circuit of a chunk."""
-        return self.quantum.circuit
-
-    def to_backend(self, backend: Backend) -> Self:
-        """Run on another backend from now on, with the same weights; returns the layer itself.
-
-        Raises
-        ------
-        TypeError, ValueError
-            As QuantumLayer.to_backend.
-        """
-        self.quantum.to_backend(backend)
-        return self
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the readouts of every sample, those of the first circuit first.

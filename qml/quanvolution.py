@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import pi
-from typing import Any, Self
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from backends import Backend
@@ -17,13 +17,14 @@ from circuits.templates import basic_entangler
 from qml.checks import whole
 from qml.init import uniform_
 from qml.layer import QuantumLayer, checked_circuit
+from qml.movable import OneCircuit
 
 PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}
 
 Pair = tuple[int, int]
 
 
-class Quanvolution2d(nn.Module):
+class Quanvolution2d(OneCircuit):
     """A circuit in the place of a convolution's kernel, (*, in_channels, H, W) -> (*, out_channels, H', W').
 
     The values of a patch, channel by channel and row by row, are the features of the circuit, and its readouts are the
@@ -115,22 +116,6 @@ class Quanvolution2d(nn.Module):
         readout = _readout(observables, out_channels, circuit.n_qubits)
         self.quantum = QuantumLayer(circuit, readout, backend, init=init, device=device, dtype=dtype)
         self.quantum.requires_grad_(not frozen)
-
-    @property
-    def circuit(self) -> Circuit:
-        """The circuit of a patch."""
-        return self.quantum.circuit
-
-    def to_backend(self, backend: Backend) -> Self:
-        """Run on another backend from now on, with the same weights; returns the layer itself.
-
-        Raises
-        ------
-        TypeError, ValueError
-            As QuantumLayer.to_backend.
-        """
-        self.quantum.to_backend(backend)
-        return self
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the readouts of every patch, as an image.

@@ -7,18 +7,19 @@ read the same v run in one call of the backend: one job, where a call is a job.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from backends import Backend
+from backends import Backend, Statevector
 from circuits import z_each
 from circuits.checks import whole
 from circuits.templates import recurrent_block
 from qml.init import normal_
 from qml.layer import QuantumLayer, full_precision
+from qml.movable import Movable
 
 States = tuple[Tensor, ...]
 State = Tensor | States  # a tensor, or several: as torch's RNN and LSTM have it
@@ -31,24 +32,7 @@ def small_(tensor: Tensor) -> Tensor:
     return normal_(tensor, 0.01)
 
 
-class _Movable(nn.Module):
-    """A module whose circuits can move to another backend."""
-
-    def to_backend(self, backend: Backend) -> Self:
-        """Run on another backend from now on, with the same weights; returns the module itself.
-
-        Raises
-        ------
-        TypeError, ValueError
-            As QuantumLayer.to_backend.
-        """
-        for layer in self.modules():
-            if isinstance(layer, QuantumLayer):
-                layer.to_backend(backend)
-        return self
-
-
-class QuantumCell(_Movable):
+class QuantumCell(Movable):
     """One step of a sequence, ``cell(x, state) -> (output, state)``: what the quantum cells share.
 
     Parameters
@@ -104,6 +88,7 @@ class QuantumCell(_Movable):
         self.input_size, self.hidden_size = input_size, hidden_size
         self.output_size, self.state_sizes = self._sizes()
         circuit, readout = recurrent_block(input_size + hidden_size, n_layers), z_each(max(self.state_sizes))
+        backend = Statevector() if backend is None else backend  # one for all: circuits that share it run together
         for name in self.blocks:
             self.add_module(name, QuantumLayer(circuit, readout, backend, init=init, device=device, dtype=dtype))
         self.requires_grad_(not frozen)
@@ -166,7 +151,10 @@ class QuantumCell(_Movable):
 
 
 class QRNNCell(QuantumCell):
-    """``h' = tanh(V(v))``, ``v = [x, h]`` (Chen et al., arXiv:2211.02612); arguments as :class:`QuantumCell`."""
+    """``h' = tanh(V(v))``, ``v = [x, h]`` (Chen et al., arXiv:2211.02612).
+
+    Arguments as :class:`qml.recurrent.QuantumCell`.
+    """
 
     blocks = ("block",)
     block: QuantumLayer
@@ -178,7 +166,7 @@ class QRNNCell(QuantumCell):
 
 
 class QGRUCell(QuantumCell):
-    """``h' = (1 - z) n + z h`` (Chen et al., arXiv:2211.02612); arguments as :class:`QuantumCell`.
+    """``h' = (1 - z) n + z h`` (Chen et al., arXiv:2211.02612); arguments as :class:`qml.recurrent.QuantumCell`.
 
     With ``v = [x, h]``: reset r = σ(V1(v)), update z = σ(V2(v)), candidate n = tanh(V3([x, r h])).
     """
@@ -201,7 +189,7 @@ class QLSTMCell(QuantumCell):
     """``c' = f c + i g``, ``u = o tanh(c')``, ``h' = V5(u)``, output ``V6(u)`` (Chen et al., arXiv:2009.01783).
 
     With ``v = [x, h]``: f = σ(V1(v)), i = σ(V2(v)), g = tanh(V3(v)), o = σ(V4(v)). c and the output have
-    input_size + hidden_size entries. Arguments as :class:`QuantumCell`.
+    input_size + hidden_size entries. Arguments as :class:`qml.recurrent.QuantumCell`.
     """
 
     blocks = ("forget_gate", "input_gate", "candidate", "output_gate", "to_hidden", "to_output")
@@ -231,7 +219,7 @@ class QLSTMCell(QuantumCell):
         return y, (h[..., : self.hidden_size], c)
 
 
-class QuantumRecurrent(_Movable):
+class QuantumRecurrent(Movable):
     """A quantum cell run over whole sequences, called as torch.nn.RNN: what QRNN, QLSTM and QGRU share.
 
     Parameters
@@ -244,19 +232,8 @@ class QuantumRecurrent(_Movable):
         Layers on top of each other, each reading the outputs of the one below.
     batch_first : bool
         Whether input and output are (batch, length, features) instead of (length, batch, features).
-    n_layers : int
-        Layers of each circuit ("reps").
-    backend : Backend, optional
-        Where the circuits run; the exact simulator if not given.
-    frozen : bool
-        Whether the circuits keep the weights they are drawn with; gradients still reach the inputs and the state.
-        ``requires_grad_()`` thaws them.
-    init : callable, optional
-        Fills the weights in place; normal angles of standard deviation 0.01 if not given.
-    device : torch.device, optional
-        Of the weights.
-    dtype : torch.dtype, optional
-        Of the weights: float32 or float64; torch's default if not given.
+    n_layers, backend, frozen, init, device, dtype
+        As :class:`qml.recurrent.QuantumCell`.
 
     Attributes
     ----------
@@ -371,19 +348,19 @@ class QuantumRecurrent(_Movable):
 
 
 class QRNN(QuantumRecurrent):
-    """Layers of :class:`QRNNCell`, called as torch.nn.RNN; arguments as :class:`QuantumRecurrent`."""
+    """Layers of :class:`QRNNCell`, called as torch.nn.RNN; arguments as :class:`qml.recurrent.QuantumRecurrent`."""
 
     cell = QRNNCell
 
 
 class QGRU(QuantumRecurrent):
-    """Layers of :class:`QGRUCell`, called as torch.nn.GRU; arguments as :class:`QuantumRecurrent`."""
+    """Layers of :class:`QGRUCell`, called as torch.nn.GRU; arguments as :class:`qml.recurrent.QuantumRecurrent`."""
 
     cell = QGRUCell
 
 
 class QLSTM(QuantumRecurrent):
-    """Layers of :class:`QLSTMCell`, called as torch.nn.LSTM; arguments as :class:`QuantumRecurrent`.
+    """Layers of :class:`QLSTMCell`, called as torch.nn.LSTM; arguments as :class:`qml.recurrent.QuantumRecurrent`.
 
     The state is (h, c). c and the output have input_size + hidden_size entries; a layer reads the first input_size
     outputs of the one below, so that all have as many qubits.
@@ -406,7 +383,12 @@ def _unroll(cell: QuantumCell, steps: Steps, states: States) -> tuple[Steps, Sta
 
 
 def _together(v: Tensor, *layers: QuantumLayer) -> Tensor:
-    """Return what circuits of one form read from the same features, (len(layers), *, n_readouts), in one call."""
+    """Return what circuits of one form read from the same features, (len(layers), *, n_readouts).
+
+    In one call of the backend, unless one of them was moved to another alone.
+    """
+    if any(layer.backend is not layers[0].backend for layer in layers):
+        return torch.stack([layer(v) for layer in layers])
     weights = torch.stack([layer.weights for layer in layers])
     return layers[0](v, weights.reshape(len(layers), *[1] * (v.ndim - 1), -1))
 

@@ -11,7 +11,7 @@ from webpage import Page
 
 import hybrid
 from circuits import CZ, RX, RY, RZ, Circuit, inputs, weights
-from hybrid import auditing
+from hybrid import auditing, report
 from hybrid.auditing import NAME, audit
 from hybrid.data import Dataset, from_arrays, load
 from hybrid.dressed import CONTROLS
@@ -204,6 +204,19 @@ def test_report(finished, tmp_path):
     page.check(files[:2])
     assert all(f"{NAME}, {variant}" in page.text for variant in VARIANTS[1:])
     assert (out / "units").is_dir() and {file.parent for file in found.write()} == {out}
+
+
+def test_plots_name_every_row(finished):
+    _, found = finished
+    others = [report.VARIANTS[variant] for variant in VARIANTS[1:]]
+    accuracies, differences = report.accuracy_plot(found.comparison), report.differences_plot(found.comparison)
+    assert [tick.get_text() for tick in accuracies.axes[0].get_yticklabels()] == [NAME, *others]
+    assert [tick.get_text() for tick in differences.axes[0].get_yticklabels()] == others
+    assert set(report.COLOURS) == set(report.VARIANTS)
+    with pytest.raises(
+        ValueError, match=r"got the comparison of an audit, expected one of hybrid.compare: write an audit with"
+    ):
+        report.write(found.comparison)
 
 
 def test_every_row_is_tested(finished):

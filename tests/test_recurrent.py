@@ -460,6 +460,27 @@ def test_circuits_that_read_the_same_are_one_call(kind, calls):
     assert backend.calls == calls
 
 
+@pytest.mark.parametrize(
+    ("kind", "moved", "calls"), [("gru", "update_gate", [3]), ("lstm", "input_gate", [3]), ("lstm", "to_output", [3])]
+)
+def test_a_circuit_that_is_moved_alone_runs_where_it_was_moved(kind, moved, calls):
+    cell, x = build(CELLS, kind, 1, 1), draw(3, 1)
+    weights = list(cell.parameters())
+    want, _ = cell(x)
+    alone = DenseBackend()
+    getattr(cell, moved).to_backend(alone)
+    found, _ = cell(x)
+    assert alone.calls == calls and close(found, want)
+    gradients = [torch.autograd.grad(y.square().sum(), weights) for y in (want, found)]
+    assert all(close(a, b) for a, b in zip(*gradients, strict=True))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda cell: pickle.loads(pickle.dumps(cell))])
+def test_copies_run_together_too(copied):
+    cell = copied(build(CELLS, "lstm", 1, 1))
+    assert len({id(layer.backend) for layer in cell.children()}) == 1
+
+
 # What does not fit.
 
 

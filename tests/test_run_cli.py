@@ -106,7 +106,7 @@ def test_two_at_once_on_one_folder(tmp_path, undisturbed):
 
 
 def test_without_a_name_the_experiments_are_listed(run, planted):
-    line = "  toy-paper            Toy waves: two tasks, rows of all kinds, done in a blink."
+    line = "  toy-paper  Toy waves: two tasks, rows of all kinds, done in a blink."
     assert run("run") == (0, f"Experiments, for 'qml run NAME --quick':\n{line}\n", "")
 
 

@@ -57,6 +57,15 @@ SHRUNK = {
         "n_values = 1000": "n_values = 200",
         "n_measured = 600": "n_measured = 200",
     },
+    "8_circuits_on_images": {
+        "n_train=300": "n_train=60",
+        "n_epochs, seeds = 20, range(5)": "n_epochs, seeds = 1, range(2)",
+        "n_draws = 20": "n_draws = 2",
+        '"quick", tasks': '"quick", seeds=1, tasks',
+    },
+    "10_audit_your_own_hybrid": {
+        '"seeds": 4, "epochs": 20, "show": False': '"seeds": 2, "epochs": 1, "show": False, "jobs": 1',
+    },
     "9_attacking_and_hardening": {
         "n_epochs = 15": "n_epochs = 1",
         "n_attacked = 50": "n_attacked = 4",
