@@ -119,4 +119,4 @@ def test_plan_command_runs(tmp_path):
 def test_attack_command_is_understood(tmp_path):
     (command,) = re.findall(r"^    qml (attack digits .*?)  +#", ALL, re.MULTILINE)
     done = subprocess.run([QML, *command.split(), "--epochs", "0"], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 2 and "epochs is 0" in done.stderr
+    assert done.returncode == 2 and "got epochs=0" in done.stderr
