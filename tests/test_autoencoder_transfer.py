@@ -357,7 +357,7 @@ def test_published_figures_are_those_of_mnist_and_mnist_needs_data(tmp_path):
     found = paper.experiment()
     assert found.published == {paper.HYBRID: {"mnist": "about 0.75"}, paper.LATENTS: {"mnist": "about 0.98"}}
     assert experiment.plan(found, "quick", out=tmp_path).tasks == ("digits",)
-    with pytest.raises(ValueError, match="got the task mnist without data, expected a folder with MNIST-type IDX"):
+    with pytest.raises(ValueError, match="got the task mnist without data, expected a folder with mnist/"):
         experiment.plan(found, "quick", out=tmp_path, tasks=["mnist"])
 
 

@@ -62,9 +62,13 @@ def test_windows_have_one_target_each():
     assert X.shape == (*found.X.shape, 1) and np.array_equal(y[:, 0, 0], found.y)
 
 
-def test_what_is_missing_is_said_before_anything_is_run(tmp_path):
-    rows.check(("bessel", "narma10_long"), SETTINGS, None)
-    with pytest.raises(ValueError, match=r"has no santafe_laser\.csv, expected a folder with it"):
+def test_a_series_is_read_from_the_data_folder_if_it_is_there(tmp_path):
+    assert not rows.files("santa_fe", tmp_path) and not rows.files("bessel", tmp_path)
+    rows.check(("bessel", "santa_fe_long"), SETTINGS, tmp_path)
+    file = tmp_path / "santafe_laser.csv"
+    file.write_text("intensity\n1\nmany\n")
+    assert rows.files("santa_fe_long", tmp_path) == [file]
+    with pytest.raises(ValueError, match=r"santafe_laser\.csv"):
         rows.check(("bessel", "santa_fe"), SETTINGS, tmp_path)
 
 
