@@ -22,7 +22,6 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn
 
-import backends
 from hybrid import catalogue, data, training
 from hybrid.baselines import logistic_regression
 from hybrid.classifiers.adam import DecayingAdam
@@ -129,7 +128,7 @@ def trained(case: Case, build: Build, prepare: Prepare = as_they_are, load: Load
     found, settings, start = load(case), case.settings[case.task], time.perf_counter()
     X = prepare(torch.as_tensor(found.X), settings)
     prepared = time.perf_counter() - start
-    backend = backends.get(case.backend, case.seed)
+    backend = case.make_backend()
     n_classes = int(found.y.max()) + 1
     make = partial(build, X.shape[1:], n_classes, settings, backend, **options)
     fitted = fit(case, make, X.numpy(), found.y, **_terms(settings))

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-import backends
 from hybrid import series, training
 from hybrid.baselines import autoregression, echo_state
 from hybrid.baselines.persistence import Persistence
@@ -89,7 +88,7 @@ def check(tasks: tuple[str, ...], settings: Mapping[str, Any], data: Path | None
 
 def quantum(case: Case, build: Make, **options: Any) -> Outcome:
     """Train a network whose circuits run on the backend of the case."""
-    return classical(case, build, **options, backend=backends.get(case.backend, case.seed))
+    return classical(case, build, **options, backend=case.make_backend())
 
 
 def classical(case: Case, build: Make, **options: Any) -> Outcome:
@@ -138,7 +137,7 @@ def tuned(case: Case, make: Make, grid: reservoirs.Grid, scales: Sequence[float]
 def cell(case: Case, kind: str, entangled: bool = True, weight_scale: float | None = None) -> nn.Module:
     """Return a frozen quantum cell; its weights have the scale of the case's settings if none is given."""
     scale = case.settings["weight_scale"] if weight_scale is None else weight_scale
-    backend = backends.get(case.backend, case.seed)
+    backend = case.make_backend()
     return reservoirs.cell(kind, case.seed, weight_scale=scale, entangled=entangled, backend=backend)
 
 
