@@ -164,7 +164,7 @@ def bind(backend: Backend, circuit: Circuit, inputs: Tensor | None, weights: Ten
 def rows(
     backend: Backend, circuit: Circuit, inputs: Tensor | None, weights: Tensor
 ) -> tuple[Tensor, Tensor, tuple[int, ...]]:
-    """Check the tensors of a call and return them as rows: features, weights (one row if all share it), and shape.
+    """Check the tensors of a call and return them as rows: features, weights (one dimension if shared), and shape.
 
     Raises
     ------
@@ -175,7 +175,7 @@ def rows(
     """
     x, w = check_tensors(backend, circuit, inputs, weights)
     if w.ndim == 1:
-        return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1]), w[None], x.shape[:-1]
+        return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1]), w, x.shape[:-1]
     leading = _leading_shape(x, w)
     x, w = (t.expand(*leading, t.shape[-1]).reshape(leading.numel(), t.shape[-1]) for t in (x, w))
     return x, w, leading

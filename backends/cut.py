@@ -199,7 +199,6 @@ class Cut:
         if isinstance(self.backend, EvaluatingBackend):  # whose fragments would be paid for one by one
             check_not_mapped(self, inputs, weights)
             check_finite(bind(self, circuit, inputs, weights, observables).angles)
-        w = weights if weights.ndim == 1 else w
         found = [self._read(*part, x, w) for part in zip(parts.fragments, parts.words, strict=True)]
         shape = *leading, len(observables)
         stderr = _stderr(parts, found)

@@ -158,13 +158,13 @@ def _apply(gate: Gate, angle: Any, qubits: tuple[int, ...]) -> Op:
     return gate(angle, *qubits)
 
 
-def step(case: Case, n: int, batch: int) -> Callable[[], Any]:
+def step(case: Case, n: int, batch: int, dtype: torch.dtype = torch.float32) -> Callable[[], Any]:
     """Return a training step of a case."""
-    layer = QuantumLayer(case.circuit(n), case.readout(n), dtype=torch.float32)
+    layer = QuantumLayer(case.circuit(n), case.readout(n), dtype=dtype)
     generator = torch.Generator().manual_seed(report.SEED)
-    x = torch.rand(batch, layer.in_features, generator=generator).requires_grad_()
+    x = torch.rand(batch, layer.in_features, generator=generator, dtype=dtype).requires_grad_()
     rows = (batch,) if case.weights_per_sample else ()
-    w = torch.rand(*rows, len(layer.weights), generator=generator).requires_grad_()
+    w = torch.rand(*rows, len(layer.weights), generator=generator, dtype=dtype).requires_grad_()
     return lambda: torch.autograd.grad(layer(x, w).square().sum(), (x, w), allow_unused=True)
 
 

@@ -15,6 +15,7 @@ def shelf(monkeypatch):
     monkeypatch.setattr(buffers, "_shelf", found := buffers._Shelf())
     monkeypatch.setattr(buffers, "LEAST", 1)
     monkeypatch.setattr(buffers, "MOST", 1000)
+    monkeypatch.setattr(buffers, "BETWEEN", 0)
     return found
 
 
@@ -42,24 +43,30 @@ def test_the_next_step_has_the_arrays_of_the_last():
 @pytest.mark.parametrize("length, dtype", [(20, np.float32), (10, np.float64)])
 def test_arrays_of_other_sizes_are_given_back(shelf, length, dtype):
     Buffers(2, 10, np.float32)
-    assert len(shelf.arrays) == 2
+    assert len(shelf.blocks) == 1
     made = Buffers(1, length, dtype)
-    assert made.arrays[0].shape == (length,) and made.arrays[0].dtype == dtype and not shelf.arrays
+    assert made.arrays[0].shape == (length,) and made.arrays[0].dtype == dtype and not shelf.blocks
 
 
 def test_only_so_much_is_kept(shelf):
     Buffers(1, 251, np.float32)
-    assert not shelf.arrays  # more than all that may be kept
+    assert not shelf.blocks  # more than all that may be kept
     first, second = Buffers(1, 150, np.float32), Buffers(1, 150, np.float32)
     kept = places(second)
     del first, second
-    assert {array.ctypes.data for array in shelf.arrays} == kept  # the newest
+    assert {block.ctypes.data for block in shelf.blocks} == kept  # the newest
+
+
+def test_arrays_lie_on_multiples_of_64_bytes_but_not_of_4096_apart(monkeypatch):
+    monkeypatch.undo()
+    first, second, third = (array.ctypes.data for array in Buffers(3, 2**14, np.float32).arrays)
+    assert not first % 64 and not (second - first) % 64 and (second - first) % 4096 and (third - first) % 4096
 
 
 def test_small_arrays_are_not_kept(shelf, monkeypatch):
-    monkeypatch.setattr(buffers, "LEAST", 41)
+    monkeypatch.setattr(buffers, "LEAST", 65)
     Buffers(1, 10, np.float32)
-    assert not shelf.arrays
+    assert not shelf.blocks
 
 
 def test_threads_have_shelves_of_their_own(shelf):
@@ -72,7 +79,7 @@ def test_threads_have_shelves_of_their_own(shelf):
 
     (thread := threading.Thread(target=run)).start()
     thread.join()
-    assert len(shelf.arrays) == 1 and theirs[0] != mine
+    assert len(shelf.blocks) == 1 and theirs[0] != mine
 
 
 def test_arrays_that_outlive_the_names_of_the_module_say_nothing(monkeypatch):

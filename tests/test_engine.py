@@ -44,8 +44,8 @@ dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["
 
 @pytest.fixture(autouse=True)
 def poisoned(monkeypatch):
-    """Memory that is not initialised holds NaN."""
-    monkeypatch.setattr(buffers, "_take", lambda length, dtype: np.full(length, np.nan, dtype))
+    """Memory that is not initialised holds NaN, whose bytes may all be 255."""
+    monkeypatch.setattr(buffers, "_take", lambda size: np.full(size, 255, np.uint8))
 
 
 #: How the state is laid out: whether lanes are amplitudes, the bits of a tile, and those from which on rotations run in

@@ -10,9 +10,11 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from numba import typeof
 from torch import nn
 
 from backends.statevector import engine, threads
+from benchmarks.cliffs import gate_cases, other_cases, step
 from circuits import CX, RX, RY, Circuit, inputs, weights
 from qml import QuantumLayer
 
@@ -46,6 +48,18 @@ def same(found, wanted):
     return all(np.array_equal(a, b) for a, b in zip(found, wanted, strict=True))
 
 
+class Pass:
+    """Stands for a compiled function: a plain one, and what is done when it is compiled."""
+
+    def __init__(self, function, at_first=lambda: None):
+        self.function, self.at_first, self.signatures = function, at_first, []
+
+    def compile(self, signature):
+        self.at_first()
+        self.signatures.append(signature)
+        return self.function
+
+
 # Sharing.
 
 
@@ -53,10 +67,16 @@ def same(found, wanted):
 @pytest.mark.parametrize("n_threads", [1, 2, 4, 9])
 def test_every_task_is_run_once(n_tasks, n_threads):
     ranges = []
-    threads.share(lambda first, last, _: ranges.append((first, last)), n_tasks, n_threads, np.zeros(1))
-    assert ranges[0] == (0, 0)  # a first call compiles, on no tasks
+    threads.share(Pass(lambda first, last, _: ranges.append((first, last))), n_tasks, n_threads, np.zeros(1))
     assert sorted(k for first, last in ranges for k in range(first, last)) == list(range(n_tasks))
-    assert len(ranges) - 1 <= max(1, min(n_tasks, n_threads))
+    assert len(ranges) <= max(1, min(n_tasks, n_threads))
+
+
+def test_a_pass_is_compiled_once_for_each_dtype():
+    function = Pass(lambda *_: None)
+    for dtype in (np.float32, np.float64) * 2:
+        threads.share(function, 1, 1, np.zeros(1, dtype))
+    assert [str(signature[2].dtype) for signature in function.signatures] == ["float32", "float64"]
 
 
 @pytest.mark.parametrize("failing", [0, 1])
@@ -66,14 +86,14 @@ def test_an_error_of_any_thread_arrives(failing):
             raise FloatingPointError
 
     with pytest.raises(FloatingPointError):
-        threads.share(function, 2, 2, np.zeros(1))
+        threads.share(Pass(function), 2, 2, np.zeros(1))
 
 
 def test_passes_are_shared(two_threads, monkeypatch):
     names, pool = set(), ThreadPoolExecutor(1, "counted")
 
     def named(function):
-        return lambda *arguments: (names.add(threading.current_thread().name), function(*arguments))
+        return Pass(lambda *arguments: (names.add(threading.current_thread().name), function(*arguments)))
 
     for name in ("forward", "backward"):
         monkeypatch.setattr(engine.sweeps, name, named(getattr(engine.sweeps, name)))
@@ -81,6 +101,24 @@ def test_passes_are_shared(two_threads, monkeypatch):
     trained()
     pool.shutdown()
     assert len(names) == 2 and "counted_0" in names
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_arrays_of_a_pass_are_of_the_same_types_at_every_call(dtype, monkeypatch):
+    """Passes are called without a look at their arguments, so another layout would be read as this one."""
+    seen = {}
+
+    def looking(function, n_tasks, n_threads, *arguments):
+        found = tuple(typeof(argument) for argument in arguments)
+        assert seen.setdefault(function, found) == found
+        threads.share(function, n_tasks, n_threads, *arguments)
+
+    monkeypatch.setattr(engine, "share", looking)
+    for case in (*gate_cases(), *other_cases()):
+        for n, batch in ((4, 7), (9, 1), (10, 18)):
+            if case.least <= n <= case.most:
+                step(case, n, batch, dtype)()
+    assert {function.__name__ for function in seen} >= {"forward", "backward", "slot_values", "slot_slopes"}
 
 
 def test_two_callers_at_once(two_threads):
@@ -101,7 +139,7 @@ def test_two_callers_at_once(two_threads):
 def shared():
     """How many of four tasks are run, by four threads of this process's own."""
     done = []
-    threads.share(lambda first, last, _: done.extend(range(first, last)), 4, 4, np.zeros(1))
+    threads.share(Pass(lambda first, last, _: done.extend(range(first, last))), 4, 4, np.zeros(1))
     return len(done)
 
 
@@ -171,7 +209,7 @@ def test_a_long_wait_for_the_compiler_is_explained_once(monkeypatch, say_again, 
     monkeypatch.setattr(sys, "stderr", stderr := Told())
     monkeypatch.setattr(threads, "PATIENCE", 0.0)
     for _ in range(2):  # two functions
-        threads.share(lambda first, *_: _wait_for_timers(), 0, 1, np.zeros(1))
+        threads.share(Pass(lambda *_: None, _wait_for_timers), 0, 1, np.zeros(1))
     said = "Compiling the simulator's kernels, once on this machine and for this precision"
     assert stderr.getvalue().startswith(said) == compiling
     assert stderr.getvalue().count("\n") == compiling
@@ -187,6 +225,6 @@ def test_a_short_wait_is_not(monkeypatch, say_again):
     monkeypatch.setattr(sys, "stderr", stderr := Told())
     monkeypatch.setattr(threads, "PATIENCE", 60.0)
     before = threading.active_count()
-    threads.share(lambda *_: None, 0, 1, np.zeros(1))
+    threads.share(Pass(lambda *_: None), 0, 1, np.zeros(1))
     _wait_for_timers()  # it was cancelled
     assert threading.active_count() <= before and not stderr.getvalue()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import torch
@@ -49,7 +50,7 @@ class Statevector:
     @property
     def capabilities(self) -> Capabilities:
         """What the backend can do."""
-        return Capabilities(self.gradient, True, 30, ("cpu", "cuda"), frozenset({"amplitudes"}))
+        return _capabilities(self.gradient)
 
     def expectation(self, circuit: Circuit, inputs: Tensor | None, weights: Tensor, observables: Readout) -> Tensor:
         """Return the readout of every sample; see :class:`backends.Backend`.
@@ -66,7 +67,7 @@ class Statevector:
             return (x.sum() + 0 * w.sum()).expand(shape)
         if self.gradient == "adjoint" and _plain(x, w):
             check_memory(STATES_IN_FLIGHT, circuit.n_qubits, x)
-            y = once(_plan, circuit, observables, w.shape[0] == 1, x.dtype).run(x, w)
+            y = once(_plan, circuit, observables, w.ndim == 1, x.dtype).run(x, w)
             return y if len(shape) == 2 else y.reshape(shape)
         check_memory(STATES_IN_TORCH, circuit.n_qubits, x)
         gradient = "backprop" if _transformed() else self.gradient
@@ -81,6 +82,11 @@ class Statevector:
             return x.new_zeros(shape, dtype=COMPLEX[x.dtype])
         check_memory(STATES_IN_TORCH, circuit.n_qubits, x)
         return to_qubit_order(*final_state(circuit, self.gradient, x, w)).reshape(shape)
+
+
+@cache
+def _capabilities(gradient: str) -> Capabilities:
+    return Capabilities(gradient, True, 30, ("cpu", "cuda"), frozenset({"amplitudes"}))
 
 
 def _check(backend: Backend, circuit: Circuit, observables: Readout) -> None:

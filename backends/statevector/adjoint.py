@@ -55,8 +55,8 @@ class Evolve(Function):
 
 
 def final_state(circuit: Circuit, gradient: str, x: Tensor, w: Tensor) -> tuple[Program, Tensor]:
-    """Return the program of a circuit and its final state for features (rows, n) and weights (1 or rows, n)."""
-    program = compile_circuit(circuit, len(w) == 1)
+    """Return the program of a circuit and its final state for features (rows, n) and weights (n,) or (rows, n)."""
+    program = compile_circuit(circuit, w.ndim == 1)
     angles = angle_map(circuit)(x, w.expand(len(x), -1))
     start, matrices = start_state(program, angles), step_matrices(program, angles)
     run = Evolve.apply if gradient == "adjoint" and matrices else evolve

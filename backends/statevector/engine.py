@@ -66,13 +66,13 @@ class Plan:
     segments: tuple[Tables, ...]  # of lanes that are amplitudes
     zeros: bool  # whether what no segment wrote is read
     start: Start | None  # amplitudes of plain features
-    prepare: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None  # 1 and the angles' features; start amplitudes
+    prepare: Callable[[Tensor, Tensor], tuple[Tensor, Tensor | None]] | None  # 1 and the angles' features; amplitudes
     reference: Callable[[Tensor, Tensor], Tensor]  # the same on torch operations
     n_outputs: int
 
     def run(self, x: Tensor, w: Tensor) -> Tensor:
-        """Return the readouts (rows, n_outputs) of features (rows, n_inputs) and weights (1 or rows, n_weights)."""
-        features, start = (x, x.new_empty(0, 1)) if self.prepare is None else self.prepare(x, w)
+        """Return the readouts (rows, n_outputs) of features (rows, n_inputs) and weights (n_weights,) or one a row."""
+        features, start = (x, None) if self.prepare is None else self.prepare(x, w)
         if not torch.is_grad_enabled():
             return _forward(self, features, w, start, False)[0]
         return Run.apply(self, x, w, features, start)
@@ -106,10 +106,9 @@ class Run(Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, plan: Plan, x: Tensor, w: Tensor, features: Tensor, start: Tensor) -> Tensor:
+    def forward(ctx: Any, plan: Plan, x: Tensor, w: Tensor, features: Tensor, start: Tensor | None) -> Tensor:
         """Run the circuit; keep the final states if a gradient may be asked for."""
-        keep = any(t.requires_grad for t in (features, w, start))
-        y, kept = _forward(plan, features, w, start, keep)
+        y, kept = _forward(plan, features, w, start, any(ctx.needs_input_grad))
         ctx.plan, ctx.kept = plan, kept
         ctx.save_for_backward(x, w)
         return y
@@ -121,7 +120,7 @@ class Run(Function):
         if torch.is_grad_enabled() or _is_batched(grad):
             return None, *_reference_gradients(ctx.plan, x, w, grad), None, None
         gx, gw, gs = _backward(ctx.plan, grad, ctx.kept)
-        return None, None, gw, gx, None if ctx.plan.start else gs
+        return None, None, gw if w.ndim > 1 else gw[0], gx, gs
 
 
 def _is_batched(tensor: Tensor) -> bool:
@@ -148,37 +147,47 @@ class _Call:
     n_lanes: int
     n_tiles: int
     n_threads: int
+    by_samples: bool
 
 
-def _forward(plan: Plan, x: Tensor, w: Tensor, start: Tensor, keep: bool) -> tuple[Tensor, Any]:
+def _forward(plan: Plan, x: Tensor, w: Tensor, start: Tensor | None, keep: bool) -> tuple[Tensor, Any]:
     call = _bind(plan, x, w, start)
-    if plan.by_samples(len(call.x)):
-        return _forward_samples(plan, call, keep)
-    return _forward_amplitudes(plan, call)
+    return _forward_samples(plan, call, keep) if call.by_samples else _forward_amplitudes(plan, call)
 
 
-def _bind(plan: Plan, x: Tensor, w: Tensor, start: Tensor) -> _Call:
+def _bind(plan: Plan, x: Tensor, w: Tensor, start: Tensor | None) -> _Call:
     """Evaluate the slots of a call and their cosines and sines."""
-    x_, w_, start_ = (t.detach().contiguous().numpy() for t in (x, w, start))
-    start_ = start_ if plan.start is None else plan.start(x_)[0]
+    x_, w_ = _array(x), _array(w)
+    w_ = w_ if w_.ndim > 1 else w_[None]
     n_lanes = 64 // x_.itemsize
     n_tiles = -(-len(x_) // n_lanes)
     n_rows = n_tiles * plan.slots.n_rows * n_lanes
-    slots = x.new_empty(n_rows + len(plan.slots.starts) - 1 - plan.slots.n_rows)
-    rows, shared = slots.numpy()[:n_rows], slots.numpy()[n_rows:]
+    slots = np.empty(n_rows + len(plan.slots.starts) - 1 - plan.slots.n_rows, x_.dtype)
+    rows, shared = slots[:n_rows], slots[n_rows:]
     share(turns.slot_values, n_tiles, _slot_threads(plan, x_), x_, w_, plan.slots, n_lanes, rows, shared)
     cos, sin = _cos_sin(slots)
     trig = Trig(cos[:n_rows], sin[:n_rows], cos[n_rows:], sin[n_rows:])
     n_threads = _threads(len(x_) * (len(plan.program.ops) << plan.program.n_qubits))
-    return _Call(x_, w_, start_, trig, n_lanes, n_tiles, n_threads)
+    start_ = _start(plan, x_, start)
+    return _Call(x_, w_, start_, trig, n_lanes, n_tiles, n_threads, plan.by_samples(len(x_)))
 
 
-def _cos_sin(t: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    if t.numel() > FEW_NUMBERS:
-        return torch.cos(t).numpy(), torch.sin(t).numpy()
-    t_, cos, sin = t.numpy(), torch.empty_like(t).numpy(), torch.empty_like(t).numpy()  # aligned
-    with np.errstate(invalid="ignore"):  # infinite angles give NaN
-        return np.cos(t_, cos), np.sin(t_, sin)
+def _array(t: Tensor) -> np.ndarray:
+    return t.detach().contiguous().numpy()
+
+
+def _start(plan: Plan, x: np.ndarray, start: Tensor | None) -> np.ndarray:
+    """Return the start amplitudes (rows, 2**k); no rows where all samples start in |0...0>."""
+    if plan.start is not None:
+        return plan.start(x)[0]
+    return np.empty((0, 1), x.dtype) if start is None else _array(start)
+
+
+def _cos_sin(slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if slots.size <= FEW_NUMBERS:
+        return np.cos(slots), np.sin(slots)
+    t = torch.from_numpy(slots)
+    return torch.cos(t).numpy(), torch.sin(t).numpy()
 
 
 def _slot_threads(plan: Plan, x: np.ndarray) -> int:
@@ -240,24 +249,26 @@ def _outputs(plan: Plan, call: _Call, sums: np.ndarray, sr: np.ndarray, si: np.n
     return y + (angles - angles)[:, None]
 
 
-def _backward(plan: Plan, grad: Tensor, kept: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the gradients of the prepared features, the weights and the start amplitudes."""
+def _backward(plan: Plan, grad: Tensor, kept: Any) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return the gradients of the prepared features, the weights (1 or rows, n_weights) and the start amplitudes."""
     call = kept[0]
     gy = grad.contiguous().numpy()
-    run = _backward_samples if plan.by_samples(len(gy)) else _backward_amplitudes
+    run = _backward_samples if call.by_samples else _backward_amplitudes
     rows, shared, gs = run(plan, call, gy, *kept[1:])
-    gx = np.zeros_like(call.x)
+    gx = np.zeros(call.x.shape, gy.dtype)
     gw = np.zeros((len(gy) if len(call.w) > 1 else call.n_tiles, call.w.shape[1]), gy.dtype)
     arrays = call.x, call.w, plan.slots, call.n_lanes, gx, gw
     share(turns.slot_slopes, call.n_tiles, _slot_threads(plan, call.x), rows, shared, *arrays)
     gw = gw if len(gw) == len(call.w) else gw.sum(0, keepdims=True)
     if plan.start is not None:
         plan.start.add_gradients(call.x, gs, gx)
-    return torch.from_numpy(gx), torch.from_numpy(gw), torch.from_numpy(gs)
+    elif len(gs):
+        return torch.from_numpy(gx), torch.from_numpy(gw), torch.from_numpy(gs)
+    return torch.from_numpy(gx), torch.from_numpy(gw), None
 
 
 def _backward_samples(plan: Plan, call: _Call, gy: np.ndarray, final: Buffers) -> tuple[np.ndarray, ...]:
-    rows, gs = np.zeros_like(call.trig.row_cos), np.zeros_like(call.start)
+    rows, gs = np.zeros(call.trig.row_cos.shape, gy.dtype), np.zeros(call.start.shape, gy.dtype)
     shared = np.zeros((call.n_tiles, len(call.trig.cos)), gy.dtype)
     flat, gw, sums = np.empty(0, gy.dtype), np.empty((0, 0), gy.dtype), np.empty((0, 0, 0, 0), gy.dtype)
     arrays = True, flat, *final.arrays, flat, flat, flat, flat, gy, gw, sums, rows, gs, shared
@@ -277,7 +288,7 @@ def _backward_amplitudes(
     columns, words = plan.output.columns.T
     np.add.at(gw.T, words, (plan.output.coefficients * gy[:, columns]).T)
     sums = np.zeros((n_rows, plan.n_outer, n_rotations, 3), gy.dtype)
-    rows, gs = np.zeros_like(call.trig.row_cos), np.zeros_like(call.start)
+    rows, gs = np.zeros(call.trig.row_cos.shape, gy.dtype), np.zeros(call.start.shape, gy.dtype)
     shared = np.zeros((call.n_tiles, len(call.trig.cos)), gy.dtype)
     for number, tables in reversed(list(enumerate(plan.segments))):
         leading = number == 0 and not len(call.start)
@@ -348,15 +359,15 @@ def _starts(circuit: Circuit, dtype: np.dtype) -> tuple[Start | None, Callable[.
     return start, None if start else _prepare(circuit)
 
 
-def _prepare(circuit: Circuit) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None:
+def _prepare(circuit: Circuit) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor | None]] | None:
     """Return what a circuit needs beside its own features: functions of them, amplitudes of its start state."""
     angles, starts = angle_map(circuit), any(op.gate.kind == "amplitudes" for op in circuit.ops)
     if not angles.of_weights and not starts:
-        return (lambda x, w: (angles.features(x), x.new_empty(0, 1))) if angles.of_features else None
+        return (lambda x, w: (angles.features(x), None)) if angles.of_features else None
 
-    def prepare(x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+    def prepare(x: Tensor, w: Tensor) -> tuple[Tensor, Tensor | None]:
         w = w.expand(len(x), -1)
-        start = register_state(compile_circuit(circuit), angles(x, w)) if starts else x.new_empty(0, 1)
+        start = register_state(compile_circuit(circuit), angles(x, w)) if starts else None
         return angles.values(x, w), start
 
     return prepare

@@ -13,35 +13,40 @@ from functools import cache
 from typing import Any
 
 import torch
+from numba import typeof
 
 from backends.statevector.disk import compiling
 
 #: Seconds after which a wait is explained.
 PATIENCE = 1.0
 
-_called: set[tuple[Any, ...]] = set()
+_entries: dict[tuple[Any, ...], Callable[..., None]] = {}
 
 
 def share(function: Callable[..., None], n_tasks: int, n_threads: int, *arguments: Any) -> None:
-    """Call ``function(first, last, *arguments)`` on ranges that cover all tasks, on up to so many threads."""
-    if (function, arguments[-1].dtype) not in _called:
-        _call_first(function, arguments)
+    """Call ``function(first, last, *arguments)`` on ranges that cover all tasks, on up to so many threads.
+
+    The arrays among the arguments are contiguous and can be written; all floating-point ones have the dtype of the
+    last. So one compiled function serves all, and is called without a look at its arguments, which costs as much as a
+    few gates.
+    """
+    key = function, arguments[-1].dtype
+    entry = _entries.get(key) or _entries.setdefault(key, _entry(function, arguments))
     if n_threads < 2 or n_tasks < 2:
-        function(0, n_tasks, *arguments)
+        entry(0, n_tasks, *arguments)
         return
     n_parts = min(n_threads, n_tasks)
     bounds = [part * n_tasks // n_parts for part in range(n_parts + 1)]
-    others = [_pool().submit(function, *pair, *arguments) for pair in itertools.pairwise(bounds[1:])]
-    function(0, bounds[1], *arguments)
+    others = [_pool().submit(entry, *pair, *arguments) for pair in itertools.pairwise(bounds[1:])]
+    entry(0, bounds[1], *arguments)
     for other in others:
         other.result()
 
 
-def _call_first(function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    """Call a pass on no tasks: it is compiled, or read from the disk."""
+def _entry(function: Any, arguments: tuple[Any, ...]) -> Callable[..., None]:
+    """Return a pass compiled for arguments of these types, or read from the disk."""
     with _patience():
-        function(0, 0, *arguments)
-    _called.add((function, arguments[-1].dtype))
+        return function.compile(tuple(typeof(argument) for argument in (0, 0, *arguments)))
 
 
 @cache

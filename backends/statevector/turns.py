@@ -48,7 +48,7 @@ def times_factor(product, x, w, first_row, f):
     """Multiply by a factor of a term, for as many rows as ``product`` has: 1, a feature or a weight."""
     if 0 < f <= x.shape[1]:
         for k in range(len(product)):
-            product[k] *= x[min(first_row + k, len(x) - 1), f - 1]
+            product[k] *= x[first_row + k, f - 1]
     elif f > 0:
         for k in range(len(product)):
             product[k] *= w[min(first_row + k, len(w) - 1), f - 1 - x.shape[1]]
@@ -56,7 +56,7 @@ def times_factor(product, x, w, first_row, f):
 
 @compiled
 def slot_value(slot, x, w, first_row, slots, product, total):
-    """Fill ``total`` with the values of a slot in consecutive rows; rows past the last are as the last."""
+    """Fill ``total`` with the values of a slot in consecutive rows; NaN where they are infinite."""
     total[:] = 0
     for t in range(slots.starts[slot], slots.starts[slot + 1]):
         product[:] = slots.coefficients[t]
@@ -64,16 +64,20 @@ def slot_value(slot, x, w, first_row, slots, product, total):
             times_factor(product, x, w, first_row, f)
         for k in range(len(total)):
             total[k] += product[k]
+    for k in range(len(total)):
+        total[k] += total[k] - total[k]
 
 
 @kept
 def slot_values(first, last, x, w, slots, n_lanes, rows, shared):
-    """Fill the slots of tiles first to last, and (with the first tile) the shared ones."""
+    """Fill the slots of tiles first to last, 0 past the last row, and (with the first tile) the shared ones."""
     product = np.empty(n_lanes, rows.dtype)
     for tile in range(first, last):
+        row, n_here = tile * n_lanes, min(n_lanes, len(x) - tile * n_lanes)
         for slot in range(slots.n_rows):
             at = (tile * slots.n_rows + slot) * n_lanes
-            slot_value(slot, x, w, tile * n_lanes, slots, product, rows[at : at + n_lanes])
+            slot_value(slot, x, w, row, slots, product[:n_here], rows[at : at + n_here])
+            rows[at + n_here : at + n_lanes] = 0
     if first == 0 < last:
         for k in range(len(shared)):
             slot_value(slots.n_rows + k, x, w, first, slots, product[:1], shared[k : k + 1])
