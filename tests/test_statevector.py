@@ -2,6 +2,7 @@ import inspect
 import pickle
 import pkgutil
 import resource
+from contextlib import nullcontext
 
 import dense
 import numpy as np
@@ -14,8 +15,12 @@ from problems import PROBLEMS
 from reference_states import pennylane_state, qiskit_state
 from strategies import QUICK, haar_unitary, random_circuits
 from tolerances import atol, close
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from backends import Backend, Statevector
+from backends.statevector.adjoint import readouts
+from backends.statevector.torch_ops import COMPLEX
 from circuits import (
     CX,
     CZ,
@@ -396,6 +401,50 @@ def test_oracle_backend_agrees_with_the_oracle():
     x, w = tensors(CIRCUIT, 0)
     want = [read_out(CIRCUIT, x.numpy(), z_each(3), w.numpy())]
     assert close(DenseBackend().expectation(CIRCUIT, x[None], w, z_each(3)), want)
+
+
+class Operations(TorchDispatchMode):
+    """Counts what torch runs, and keeps the devices and dtypes of the results."""
+
+    def __init__(self):
+        super().__init__()
+        self.count, self.devices, self.dtypes = 0, set(), set()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        self.count += 1
+        for t in pytree.tree_leaves(result):
+            if isinstance(t, torch.Tensor):
+                self.devices.add(t.device.type)
+                self.dtypes.add(t.dtype)
+        return result
+
+
+def operations(gradient, batch, dtype, device):
+    """What a training step of torch operations runs."""
+    readout = (*words_of(CIRCUIT, 0), pauli("Z0"))
+    shapes = (batch, CIRCUIT.n_inputs), (CIRCUIT.n_weights,)
+    x, w = (torch.ones(shape, dtype=dtype, device=device, requires_grad=True) for shape in shapes)
+    readouts(CIRCUIT, readout, gradient, x, w)  # constants go to the device once
+    with Operations() as found:
+        readouts(CIRCUIT, readout, gradient, x, w).sum().backward()
+    assert x.grad.device.type == w.grad.device.type == device and x.grad.dtype == w.grad.dtype == dtype
+    return found
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("gradient", GRADIENTS)
+def test_torch_operations_stay_on_the_device_and_in_the_dtype_of_their_tensors(gradient, dtype, monkeypatch):
+    """On tensors without numbers, where every look at one from Python, and every other device, is an error."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # knows no such device
+    found = operations(gradient, 5, dtype, "meta")
+    assert found.devices == {"meta"} and found.dtypes <= {dtype, COMPLEX[dtype], torch.bool, torch.int64}
+
+
+@pytest.mark.parametrize("gradient", GRADIENTS)
+def test_torch_operations_take_the_whole_batch_at_once(gradient):
+    few, many = (operations(gradient, batch, torch.float32, "cpu").count for batch in (2, 200))
+    assert few == many
 
 
 @pytest.mark.gpu
