@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
@@ -43,14 +43,18 @@ LAYERS, CLIFF = 4, 3.0
 #: Qubits and batch: odd batches, and no step of much more than a second.
 SIZES = ((2, 33), (4, 7), (7, 33), (10, 3), (12, 7), (14, 3), (16, 3), (18, 1), (20, 1), (22, 1))
 BASE = "RX(w)"
+#: The rotation that a gate is measured against, by the number of its qubits.
+ROTATIONS = {1: BASE, 2: "RXX(w)", 3: "PauliRot XYZ(w)", 4: "PauliRot XYZX(w)"}
 NOTES = f"""\
 Time per operation of one training step of ours (the best of all repeats), forward and backward with gradients of \
-weights and inputs, in float32, relative to RX at the same width and batch. Each gate stands {LAYERS} times on every \
-qubit and its next neighbours, after RX(x) and with a chain of CX in between; other rows are named. Bold is above \
+weights and inputs, in float32, relative to a rotation of as many qubits as the gate has \
+({", ".join(ROTATIONS.values())}) on the same register and batch; all other rows relative to {BASE}. Each gate stands \
+{LAYERS} times on every qubit and its next neighbours, after RX(x) and with a chain of CX in between. Bold is above \
 {CLIFF:g}×.
 """
 
 Angles = np.ndarray
+Columns = Sequence[dict[str, dict[str, float]]]  # of each size, by case
 Place = Callable[[Angles, Angles, tuple[int, ...]], Any]  # features, one weight, qubits -> operations
 
 
@@ -64,6 +68,7 @@ class Case:
     least: int = 1  # qubits
     most: int = 99
     weights_per_sample: bool = False
+    base: str = BASE  # what it is measured against
 
 
 def template(n: int, place: Place, size: int) -> Circuit:
@@ -144,7 +149,7 @@ def haar(n_qubits: int) -> np.ndarray:
 
 
 def _placed(name: str, size: int, place: Place) -> Case:
-    return Case(name, partial(template, place=place, size=size), least=size)
+    return Case(name, partial(template, place=place, size=size), least=size, base=ROTATIONS[size])
 
 
 def _rotations(name: str, size: int, gate: Callable[[Any, tuple[int, ...]], Op]) -> list[Case]:
@@ -180,18 +185,17 @@ def measure(n: int, batch: int, cases: Sequence[Case], options: argparse.Namespa
     return {name: {"ms": t, "us_per_op": 1e3 * t / len(fitting[name].circuit(n).ops)} for name, t in best.items()}
 
 
-def ratios(columns: Sequence[dict[str, dict[str, float]]], name: str) -> list[float | None]:
-    """Return by how much a case is slower than RX per operation, None where it was not measured."""
-    return [c[name]["us_per_op"] / c[BASE]["us_per_op"] if name in c else None for c in columns]
+def ratios(columns: Columns, name: str, base: str) -> list[float | None]:
+    """Return by how much a case is slower per operation than another, None where it was not measured."""
+    return [c[name]["us_per_op"] / c[base]["us_per_op"] if name in c else None for c in columns]
 
 
-def table(
-    columns: Sequence[dict[str, dict[str, float]]], names: Sequence[str], sizes: Sequence[tuple[int, int]]
-) -> str:
-    """Return all ratios as Markdown, those above the limit in bold; the times of RX come first."""
+def table(columns: Columns, bases: Mapping[str, str], sizes: Sequence[tuple[int, int]]) -> str:
+    """Return the ratios of all cases to their bases as Markdown, those above the limit in bold, after times of RX."""
     head = ["qubits × batch", *(f"{n} × {batch}" for n, batch in sizes)]
     first = [f"{BASE}, µs per operation", *(f"{c[BASE]['us_per_op']:,.1f}" for c in columns)]
-    return report.table(head, [first, *([name, *map(_cell, ratios(columns, name))] for name in names)])
+    rows = [[name, *map(_cell, ratios(columns, name, base))] for name, base in bases.items()]
+    return report.table(head, [first, *rows])
 
 
 def _cell(ratio: float | None) -> str:
@@ -200,18 +204,25 @@ def _cell(ratio: float | None) -> str:
     return f"**{ratio:.1f}**" if ratio > CLIFF else f"{ratio:.1f}"
 
 
-def cliffs(columns: Sequence[dict[str, dict[str, float]]], names: Sequence[str]) -> str:
-    """Return the line that names what is above the limit."""
-    found = [name for name in names if any(r is not None and r > CLIFF for r in ratios(columns, name))]
-    return f"Above {CLIFF:g}× somewhere: {', '.join(found) or 'nothing'}.\n"
+def cliffs(columns: Columns, bases: Mapping[str, str]) -> str:
+    """Return the lines that name what is above the limit, measured against the bases and against RX."""
+    found = [
+        ", ".join(name for name, base in each.items() if _is_cliff(ratios(columns, name, base))) or "nothing"
+        for each in (bases, dict.fromkeys(bases, BASE))
+    ]
+    return f"Above {CLIFF:g}× somewhere: {found[0]}.\n\nAbove {CLIFF:g}× {BASE} somewhere: {found[1]}.\n"
+
+
+def _is_cliff(found: Sequence[float | None]) -> bool:
+    return any(ratio is not None and ratio > CLIFF for ratio in found)
 
 
 def run(options: argparse.Namespace) -> str:
     """Measure, write ``cliffs.json`` and ``cliffs.md`` and return the latter."""
     facts, cases = report.environment(), [*gate_cases(), *other_cases()]
-    sizes, names = [size for size in SIZES if size[0] <= options.largest], [case.name for case in cases]
+    sizes, bases = [size for size in SIZES if size[0] <= options.largest], {case.name: case.base for case in cases}
     columns = [measure(*size, cases, options) for size in track(sizes, "measuring", transient=True)]
-    parts = NOTES, table(columns, names, sizes), cliffs(columns, names), report.bullets(facts)
+    parts = NOTES, table(columns, bases, sizes), cliffs(columns, bases), report.bullets(facts)
     text = "\n".join(parts)
     rows = [{"n_qubits": n, "batch": batch, "cases": c} for (n, batch), c in zip(sizes, columns, strict=True)]
     report.save(options.out, "cliffs", {"environment": facts, "rows": rows}, text)

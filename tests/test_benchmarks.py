@@ -612,9 +612,22 @@ def test_ising_energy_of_cliffs():
 
 
 def test_cliffs_are_flagged():
-    columns = [{cliffs.BASE: {"us_per_op": 2.0}, "slow": {"us_per_op": 8.0}}, {cliffs.BASE: {"us_per_op": 1.0}}]
-    lines = cliffs.table(columns, [cliffs.BASE, "slow"], [(2, 33), (4, 7)]).splitlines()
+    columns = [
+        {cliffs.BASE: {"us_per_op": 2.0}, "two": {"us_per_op": 4.0}, "slow": {"us_per_op": 8.0}},
+        {cliffs.BASE: {"us_per_op": 1.0}},
+    ]
+    bases = {cliffs.BASE: cliffs.BASE, "two": cliffs.BASE, "slow": "two"}
+    lines = cliffs.table(columns, bases, [(2, 33), (4, 7)]).splitlines()
     assert lines[0] == "| qubits × batch | 2 × 33 | 4 × 7 |"
-    assert lines[3:] == [f"| {cliffs.BASE} | 1.0 | 1.0 |", "| slow | **4.0** | – |"]
-    assert cliffs.cliffs(columns, [cliffs.BASE, "slow"]) == "Above 3× somewhere: slow.\n"
-    assert cliffs.cliffs(columns, [cliffs.BASE]) == "Above 3× somewhere: nothing.\n"
+    assert lines[3:] == [f"| {cliffs.BASE} | 1.0 | 1.0 |", "| two | 2.0 | – |", "| slow | 2.0 | – |"]
+    found = f"Above 3× somewhere: nothing.\n\nAbove 3× {cliffs.BASE} somewhere: slow.\n"
+    assert cliffs.cliffs(columns, bases) == found
+    columns[0]["slow"]["us_per_op"] = 14.0
+    assert "| slow | **3.5** | – |" in cliffs.table(columns, bases, [(2, 33), (4, 7)])
+    assert cliffs.cliffs(columns, bases).startswith("Above 3× somewhere: slow.\n")
+
+
+def test_a_gate_is_measured_against_a_rotation_of_as_many_qubits():
+    bases = {case.name: case.base for case in CASES}
+    assert bases["CRX(x)"] == bases["unitary on 2"] == "RXX(w)" and bases["CCX"] == "PauliRot XYZ(w)"
+    assert bases["all probabilities"] == cliffs.BASE and set(bases.values()) <= set(bases)
