@@ -471,8 +471,10 @@ def pivot_bits(masks, first, count):
 @compiled
 def lane_matrix(lane_entries, entries, at, adjoint, masks, first, count, outer, n_lanes):
     """Fill ``lane_entries`` with a matrix for every lane: rows and columns change places where a mask selects it."""
-    dim = 1 << count
-    for lane in range(n_lanes):
+    dim, varies = 1 << count, 0
+    for m in range(count):
+        varies |= masks[first + m, 2]
+    for lane in range(n_lanes if varies else 1):
         turned = 0
         for m in range(count):
             parity = (masks[first + m, 2] >> lane ^ odd(masks[first + m, 3] & outer)) & 1
@@ -480,9 +482,14 @@ def lane_matrix(lane_entries, entries, at, adjoint, masks, first, count, outer, 
         for y in range(dim):
             for x in range(dim):
                 source = at + (((x ^ turned) * dim + (y ^ turned)) if adjoint else ((y ^ turned) * dim + (x ^ turned)))
-                at_lane = 2 * (y * dim + x) * n_lanes + lane
-                lane_entries[at_lane] = entries[0, source]
-                lane_entries[at_lane + n_lanes] = -entries[1, source] if adjoint else entries[1, source]
+                entry = 2 * (y * dim + x)
+                re, im = entries[0, source], -entries[1, source] if adjoint else entries[1, source]
+                if varies:
+                    lane_entries[entry * n_lanes + lane] = re
+                    lane_entries[(entry + 1) * n_lanes + lane] = im
+                else:
+                    lane_entries[entry * n_lanes : (entry + 1) * n_lanes] = re
+                    lane_entries[(entry + 1) * n_lanes : (entry + 2) * n_lanes] = im
 
 
 @compiled

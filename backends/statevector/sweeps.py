@@ -139,7 +139,9 @@ def forward_tile(re, im, tables, outer, coefficients, values, output, matrices, 
             control_parts(scratch, masks, first, count, outer, index, n_lanes)
             controlled(re, im, size, masks, first, count, scratch)
         elif kind == DENSE:
-            multiply(re, im, size, masks, first, count, outer, matrices, index, False, n_lanes, scratch)
+            table, block = dense_room(scratch, count, n_lanes)
+            lane_matrix(table, matrices.entries, matrices.starts[index], False, masks, first, count, outer, n_lanes)
+            dense(re, im, size, masks, first, count, table, block)
         elif kind == WORD:
             store(values, index, word_value(re, im, size, masks[first, 0], masks[first, 1]))
         else:
@@ -175,8 +177,10 @@ def backward_tile(re, im, lr, li, tables, outer, coefficients, slopes, weights, 
             for r, m in ((re, im), (lr, li)):
                 controlled(r, m, size, masks, first, count, scratch)
         elif kind == DENSE:
+            table, block = dense_room(scratch, count, n_lanes)
+            lane_matrix(table, matrices.entries, matrices.starts[index], True, masks, first, count, outer, n_lanes)
             for r, m in ((re, im), (lr, li)):
-                multiply(r, m, size, masks, first, count, outer, matrices, index, True, n_lanes, scratch)
+                dense(r, m, size, masks, first, count, table, block)
         elif kind == WORD:
             word_back(re, im, lr, li, size, masks[first, 0], masks[first, 1], weights, index)
         else:
@@ -199,12 +203,10 @@ def changes_sign(kind, letter):
 
 
 @compiled
-def multiply(re, im, size, masks, first, count, outer, matrices, index, adjoint, n_lanes, scratch):
-    """Apply the matrix of a dense operation, or its adjoint."""
+def dense_room(scratch, count, n_lanes):
+    """Return room for the matrix of a dense operation in every lane, and for a group of amplitudes."""
     n_entries = 2 * n_lanes << 2 * count
-    table, block = scratch[:n_entries], scratch[n_entries:]
-    lane_matrix(table, matrices.entries, matrices.starts[index], adjoint, masks, first, count, outer, n_lanes)
-    dense(re, im, size, masks, first, count, table, block)
+    return scratch[:n_entries], scratch[n_entries:]
 
 
 # --- lanes are samples ------------------------------------------------------------------------------------------------
