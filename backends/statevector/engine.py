@@ -143,6 +143,7 @@ class _Call:
     x: np.ndarray
     w: np.ndarray
     start: np.ndarray
+    norms: np.ndarray | None  # of the features that the start amplitudes are
     trig: Trig
     n_lanes: int
     n_tiles: int
@@ -168,19 +169,18 @@ def _bind(plan: Plan, x: Tensor, w: Tensor, start: Tensor | None) -> _Call:
     cos, sin = _cos_sin(slots)
     trig = Trig(cos[:n_rows], sin[:n_rows], cos[n_rows:], sin[n_rows:])
     n_threads = _threads(len(x_) * (len(plan.program.ops) << plan.program.n_qubits))
-    start_ = _start(plan, x_, start)
-    return _Call(x_, w_, start_, trig, n_lanes, n_tiles, n_threads, plan.by_samples(len(x_)))
+    return _Call(x_, w_, *_start(plan, x_, start), trig, n_lanes, n_tiles, n_threads, plan.by_samples(len(x_)))
 
 
 def _array(t: Tensor) -> np.ndarray:
     return t.detach().contiguous().numpy()
 
 
-def _start(plan: Plan, x: np.ndarray, start: Tensor | None) -> np.ndarray:
-    """Return the start amplitudes (rows, 2**k); no rows where all samples start in |0...0>."""
+def _start(plan: Plan, x: np.ndarray, start: Tensor | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return start amplitudes (rows, 2**k), no rows where all is |0...0>, and norms where they are plain features."""
     if plan.start is not None:
-        return plan.start(x)[0]
-    return np.empty((0, 1), x.dtype) if start is None else _array(start)
+        return plan.start(x)
+    return np.empty((0, 1), x.dtype) if start is None else _array(start), None
 
 
 def _cos_sin(slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -260,11 +260,10 @@ def _backward(plan: Plan, grad: Tensor, kept: Any) -> tuple[Tensor, Tensor, Tens
     arrays = call.x, call.w, plan.slots, call.n_lanes, gx, gw
     share(turns.slot_slopes, call.n_tiles, _slot_threads(plan, call.x), rows, shared, *arrays)
     gw = gw if len(gw) == len(call.w) else gw.sum(0, keepdims=True)
-    if plan.start is not None:
-        plan.start.add_gradients(call.x, gs, gx)
-    elif len(gs):
-        return torch.from_numpy(gx), torch.from_numpy(gw), torch.from_numpy(gs)
-    return torch.from_numpy(gx), torch.from_numpy(gw), None
+    if plan.start is not None and call.norms is not None:
+        plan.start.add_gradients(call.start, call.norms, gs, gx)
+    through = torch.from_numpy(gs) if len(gs) and plan.start is None else None
+    return torch.from_numpy(gx), torch.from_numpy(gw), through
 
 
 def _backward_samples(plan: Plan, call: _Call, gy: np.ndarray, final: Buffers) -> tuple[np.ndarray, ...]:

@@ -39,9 +39,8 @@ class Start:
         with np.errstate(invalid="ignore"):
             return values / norms, norms
 
-    def add_gradients(self, x: np.ndarray, g: np.ndarray, gx: np.ndarray) -> None:
+    def add_gradients(self, amplitudes: np.ndarray, norms: np.ndarray, g: np.ndarray, gx: np.ndarray) -> None:
         """Add to the features' gradients those that come through the amplitudes, g (rows, 2**k)."""
-        amplitudes, norms = self(x)
         with np.errstate(invalid="ignore", divide="ignore"):
             found = (g - np.einsum("rb,rb->r", g, amplitudes)[:, None] * amplitudes) / norms
         gx[:, self.columns] += found[:, self.places] * self.coefficients
