@@ -136,9 +136,9 @@ class QutritFilter(nn.Module):
 
     def _mean(self, x: Tensor) -> Tensor:
         around = neighbourhoods(x)
-        weights = self.kernel(around - x[..., None]).clamp(min=0) ** self.sharpness
-        z = (weights * around).sum(-1)
-        return z / weights.sum(-1) if self.normalised else z
+        weights = self.kernel(around - x).clamp(min=0) ** self.sharpness
+        z = (weights * around).sum(0)
+        return z / weights.sum(0) if self.normalised else z
 
     def _staircase(self, z: Tensor) -> Tensor:
         bounds = z.new_tensor(self.bounds)
@@ -147,7 +147,7 @@ class QutritFilter(nn.Module):
 
 
 def neighbourhoods(images: Tensor, outside: str = "replicate") -> Tensor:
-    """Return each pixel and its 8 neighbours, row by row: (*, H, W) -> (*, H, W, 9).
+    """Return each pixel and its 8 neighbours, row by row: (*, H, W) -> (9, *, H, W).
 
     Parameters
     ----------
@@ -155,8 +155,10 @@ def neighbourhoods(images: Tensor, outside: str = "replicate") -> Tensor:
     outside : {"replicate", "constant"}
         Whether a pixel outside the image is that at the edge, or 0.
     """
-    padded = F.pad(images.reshape(-1, 1, *images.shape[-2:]), (1, 1, 1, 1), outside)
-    return padded.unfold(-2, 3, 1).unfold(-2, 3, 1).reshape(*images.shape, 9)
+    height, width = images.shape[-2:]
+    padded = F.pad(images.reshape(-1, 1, height, width), (1, 1, 1, 1), outside)
+    shifted = [padded[..., i : i + height, j : j + width] for i in range(3) for j in range(3)]
+    return torch.stack([each.reshape(images.shape) for each in shifted])
 
 
 def _checked(images: Tensor) -> Tensor:

@@ -308,7 +308,7 @@ def test_a_checkpoint_of_other_class_weights_is_refused(tmp_path):
 
 
 def test_an_unknown_loss():
-    with pytest.raises(ValueError, match="got loss='mae', expected one of 'cross_entropy', 'mse': loss='mse'"):
+    with pytest.raises(ValueError, match="got loss='mae', expected one of 'cross_entropy', 'mse', 'dice': loss='mse'"):
         training.fit(numbers, X, NUMBERS, loss="mae")
 
 

@@ -22,14 +22,15 @@ Filter = Callable[..., np.ndarray]
 
 N_TRIES = 12
 
-#: Of filters with sharpness, rounds of one or two; of one that has them left out; of many rounds.
-QUTRIT: Grid = {"sharpness": (2.0, 8.0, 32.0), "steepness": (20.0, 40.0), "n_rounds": (1, 2)}
-MEAN: Grid = {"steepness": (10.0, 15.0, 20.0, 30.0, 40.0, 80.0), "n_rounds": (1, 2)}
-LONG: Grid = {"sharpness": (2.0, 8.0, 32.0), "steepness": (10.0, 20.0, 40.0, 80.0), "n_rounds": (12,)}
-QIS: Grid = {"steepness": (0.23, 0.24, 0.25, 0.5, 1.0, 2.0), "n_rounds": (1, 2)}
-MEDIAN: Grid = {"size": (3, 5, 7, 9), "times": (1, 2, 3)}
+QUTRIT: Grid = {"sharpness": (2.0, 8.0), "steepness": (10.0, 20.0, 40.0), "n_rounds": (1, 2)}
+QUTRIT_LONG: Grid = {"sharpness": (2.0, 8.0, 32.0), "steepness": (5.0, 10.0, 20.0, 40.0), "n_rounds": (12,)}
+MEAN: Grid = {"steepness": (5.0, 10.0, 15.0, 20.0, 30.0, 40.0), "n_rounds": (1, 2)}
+MEAN_LONG: Grid = {"steepness": (4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 40.0, 80.0), "n_rounds": (12,)}
+QIS: Grid = {"steepness": (0.23, 0.24, 0.25), "n_rounds": (1, 2, 6, 12)}
+BLUR: Grid = {"sigma": (0.3, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.0, 6.0, 7.0, 8.0)}
+MEDIAN: Grid = {"size": (3, 5, 9, 13), "times": (1, 2, 3)}
 BILATERAL: Grid = {"sigma_color": (0.05, 0.1, 0.2, 0.4), "sigma_spatial": (1.0, 2.0, 4.0)}
-NON_LOCAL: Grid = {"h": (0.05, 0.1, 0.2, 0.4), "patch_size": (3, 5, 7)}
+NON_LOCAL: Grid = {"h": (0.05, 0.1, 0.3, 0.8), "patch_size": (3, 5, 7)}
 
 
 def candidates(grid: Grid, n: int) -> list[dict[str, Any]]:
@@ -77,6 +78,13 @@ def forerunner(X: np.ndarray, **options: Any) -> np.ndarray:
     """Filter by :func:`hybrid.segmenters.qis_net.qis_net`."""
     found: np.ndarray = qis_net(torch.as_tensor(X), **options).numpy()
     return found
+
+
+def blur(X: np.ndarray, sigma: float) -> np.ndarray:
+    """Convolve with a Gaussian of so many pixels."""
+    from skimage.filters import gaussian
+
+    return _each(partial(gaussian, sigma=sigma), X)
 
 
 def median(X: np.ndarray, size: int, times: int) -> np.ndarray:

@@ -41,7 +41,6 @@ def qis_net(images: Tensor, n_rounds: int, steepness: float) -> Tensor:
 def _update(x: Tensor, steepness: float) -> Tensor:
     around, bounds = neighbourhoods(x, "constant"), pi / 2 * x.new_tensor(BOUNDS)
     inside = neighbourhoods(torch.ones_like(x), "constant")
-    total = around.sum(-1, keepdim=True)
-    widths = bounds.diff()[torch.bucketize(x, bounds[1:-1])][..., None]
-    z = around * (2 * pi * (pi / 2 - (around - x[..., None])) - 2 * pi * total).cos()
-    return (inside / (total / widths + (-steepness * (z - total)).exp())).sum(-1)
+    total, widths = around.sum(0), bounds.diff()[torch.bucketize(x, bounds[1:-1])]
+    z = around * (2 * pi * (pi / 2 - (around - x)) - 2 * pi * total).cos()
+    return (inside / (total / widths + (-steepness * (z - total)).exp())).sum(0)
