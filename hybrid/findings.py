@@ -107,7 +107,9 @@ def scores_plot(results: Results) -> Figure:
     for axes, task in zip(panels, results.tasks, strict=True):
         _draw_scores(axes, results, task)
     direction = "lower" if results.experiment.lower_is_better else "higher"
-    panels[-1].set_xlabel(f"{results.experiment.metric} ({direction} is better); mean and 95 % interval, dots: {_over(results)}")
+    panels[-1].set_xlabel(
+        f"{results.experiment.metric} ({direction} is better); mean and 95 % interval, dots: {_over(results)}"
+    )
     figure.legend(handles=_legend(results), loc="outside upper right", ncols=len(_COLOURS), frameon=False)
     return figure
 
@@ -208,10 +210,11 @@ def _per(results: Results) -> list[str]:
     """Say what intervals and tests are over, where it is not seeds."""
     if (per := results.experiment.per) is None:
         return []
-    return [
+    said = (
         f"Otherwise in {results.experiment.name}: its intervals and tests are over the {per}s of the test part, and "
         f"paired by {per}; the scores of a {per} are averaged over the seeds first. So they are about other {per}s."
-    ]
+    )
+    return [said]
 
 
 def _level(results: Results) -> str:

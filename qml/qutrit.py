@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from math import pi
 
 import torch
@@ -45,7 +46,7 @@ def rotation(omega: Tensor) -> Tensor:
 def overlap(difference: Tensor) -> Tensor:
     """Return the amplitude with which a qutrit is found in |1> again, <1|T(ξ)ᵀ T(ω)|1> = cos(ω - ξ).
 
-    The phase of a weight is ω = (2π/3)(1 - \\|μ' - μ\\|), that of the activation ξ = 2π/3, so this is
+    With ω = (2π/3)(1 - abs(μ' - μ)), the phase of a weight, and ξ = 2π/3, that of the activation, it is
     cos((2π/3)(μ' - μ)): 1 between equal pixels, 0 at a difference of 3/4, -1/2 between black and white.
 
     Parameters
@@ -179,6 +180,6 @@ def _positive(name: str, value: float) -> float:
 def _ascending(bounds: Sequence[float]) -> tuple[float, ...]:
     found = tuple(real("a bound", bound) for bound in bounds)
     ends = found[:1] + found[-1:]
-    if ends != (0, 1) or any(a >= b for a, b in zip(found, found[1:], strict=False)):
+    if ends != (0, 1) or any(a >= b for a, b in pairwise(found)):
         raise ValueError(f"got bounds {found}, expected numbers that ascend from 0 to 1: (0, 0.5, 1)")
     return found

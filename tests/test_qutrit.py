@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import pickle
 
 import numpy as np
@@ -75,7 +76,7 @@ def update(image, sharpness, steepness, bounds, normalised):
             z = np.dot(weights, around) / (sum(weights) if normalised else 1)
             steps = [
                 (high - low) / (1 + np.exp(-steepness * (z - (low + high) / 2)))
-                for low, high in zip(bounds, bounds[1:], strict=False)
+                for low, high in itertools.pairwise(bounds)
             ]
             found[r, c] = sum(steps)
     return found

@@ -35,7 +35,7 @@ def _level(
     seeds: int, tries: int, patients: tuple[int, int, int], epochs: tuple[int, int], channels: list[int]
 ) -> dict[str, Any]:
     """Return a level: phantoms in the three parts, and how long the U-Net trains on phantoms and on patients."""
-    network = {"channels": channels, "lr": 5e-3, "batch_size": 8}
+    network = {"channels": channels, "lr": 3e-3, "batch_size": 8}
     drawn = {**network, "patients": list(patients), "side": 64, "epochs": epochs[0]}
     real = {**network, "epochs": epochs[1]}
     return {"seeds": seeds, "tries": tries, **dict.fromkeys(images.PHANTOMS, drawn), images.BRAIN: real}
@@ -43,7 +43,7 @@ def _level(
 
 LEVELS = {
     "quick": _level(2, 6, (12, 6, 10), (30, 4), [8, 16, 32]),
-    "default": _level(5, 12, (40, 20, 20), (40, 30), [8, 16, 32]),
+    "default": _level(5, 12, (20, 10, 20), (40, 25), [8, 16, 32]),
     "full": _level(5, 12, (80, 40, 100), (60, 100), [16, 32, 64, 128]),
 }
 

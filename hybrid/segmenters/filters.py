@@ -43,7 +43,9 @@ def candidates(grid: Grid, n: int) -> list[dict[str, Any]]:
     """
     every = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     if len(every) not in (1, N_TRIES) or N_TRIES % n:
-        raise ValueError(f"got {len(every)} combinations for {n} tries, expected {N_TRIES}, and a number that divides it")
+        raise ValueError(
+            f"got {len(every)} combinations for {n} tries, expected {N_TRIES}, and a number that divides it"
+        )
     return every[:: max(1, len(every) // n)]
 
 

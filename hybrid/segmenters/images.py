@@ -1,9 +1,9 @@
 """Slices of patients with masks of their tumours: divided by patient, once whatever the seed.
 
-``phantoms-05``, ``-10`` and ``-15`` are drawn: ellipses for a brain, its ventricles and a tumour, under a bias field and
-noise whose standard deviation is that many per cent of white. ``brain-mri`` is the LGG set of Buda, Saha and Mazurowski
-(Computers in Biology and Medicine 109, 2019): its channel FLAIR, in which the tumour is bright. Each patient has slices
-with tumour and without.
+``phantoms-05``, ``-10`` and ``-15`` are drawn: ellipses for a brain, its ventricles and a tumour, under a bias field
+and noise whose standard deviation is that many per cent of white. ``brain-mri`` is the LGG set of Buda, Saha and
+Mazurowski (Computers in Biology and Medicine 109, 2019): its channel FLAIR, in which the tumour is bright. Each patient
+has slices with tumour and without.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@ r"""QIS-Net, the forerunner of QFS-Net (arXiv:2009.06767), as the code that its 
     B = Σ_j I_j,   w_j = 2π (π/2 - (I_j - I)),   z_j = I_j cos(w_j - 2πB)
     I ← Σ_j 1 / (B / (c_{k+1} - c_k) + exp(-λ (z_j - B)))
 
-with I = π/2 times the grey value, j the pixel and its 8 neighbours (0 outside the image in B, left out in the last sum),
-and c_k ≤ I ≤ c_{k+1} the grey class of the pixel.
+with I = π/2 times the grey value, j the pixel and its 8 neighbours (those inside the image), and c_k ≤ I ≤ c_{k+1} the
+grey class of the pixel.
 """
 
 from __future__ import annotations
