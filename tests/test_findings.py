@@ -125,6 +125,7 @@ def test_intervals_and_tests_may_be_over_something_else_than_seeds(tmp_path):
     np.testing.assert_allclose(found.scores("t", "QRNN"), [0.2, 0.4, 0.6])
     np.testing.assert_allclose(found.scores("t", "AR", "hit"), [0.3, 0.2, 0.1])
     (contrast,) = claims.against_the_rest(found, "QRNN")
+    assert any("no advantage that these patients can show" in text for text in claims.sentences(found))
     assert contrast.gain.mean == pytest.approx(0.2) and contrast.p_holm == pytest.approx(0.0742, abs=1e-4), "t = 2√3"
     findings.write(found)
     text = (tmp_path / "report.md").read_text()

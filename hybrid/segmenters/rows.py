@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ _NONE = {"quantum": 0, "classical": 0, "frozen": 0}
 _AT_ONCE = 16  # slices that the network sees at once
 
 
-def check(tasks: tuple[str, ...], settings: Settings, folder: Any) -> None:
+def check(tasks: tuple[str, ...], settings: Settings, folder: Path | None) -> None:
     """Raise ImportError without scikit-image, ValueError without slices, before anything is run."""
     try:
         import skimage  # noqa: F401
@@ -64,7 +65,8 @@ def filtered(case: Case, by: Filter, grid: Grid, **options: Any) -> Outcome:
     seconds = {"training": between - start, "prediction": time.perf_counter() - between}
     X_otsu = by(parts.test.X, **tried[otsu], **options)
     chosen = {"chosen": tried[fixed], "chosen_for_otsu": tried[otsu]}
-    return _outcome(parts.test, X, found[fixed]["fixed"][1], X_otsu, found[otsu]["otsu"][1], _NONE, seconds, chosen)
+    ends = (X, found[fixed]["fixed"][1]), (X_otsu, found[otsu]["otsu"][1])
+    return _outcome(parts.test, *ends, _NONE, seconds, chosen)
 
 
 def trained(case: Case) -> Outcome:
@@ -87,8 +89,8 @@ def trained(case: Case) -> Outcome:
     X = _probabilities(fitted.net.module_, parts.test.X)
     seconds = {"training": fitted.seconds, "prediction": time.perf_counter() - start}
     counts, losses = count_parameters(fitted.net.module_), [epoch["train_loss"] for epoch in fitted.history]
-    extra = {"train_losses": losses}
-    return _outcome(parts.test, X, found["fixed"][1], X, found["otsu"][1], counts, seconds, extra)
+    ends = (X, found["fixed"][1]), (X, found["otsu"][1])
+    return _outcome(parts.test, *ends, counts, seconds, {"train_losses": losses})
 
 
 def counts(found: np.ndarray, slices: Slices) -> dict[str, np.ndarray]:
@@ -158,20 +160,20 @@ def _choices(X: np.ndarray, slices: Slices) -> dict[str, tuple[float, Any]]:
 
 def _outcome(
     test: Slices,
-    X: np.ndarray,
-    threshold: float,
-    X_otsu: np.ndarray,
-    n_classes: int,
+    fixed: tuple[np.ndarray, float],
+    by_otsu: tuple[np.ndarray, int],
     parameters: dict[str, int],
     seconds: dict[str, float],
     extra: dict[str, Any],
 ) -> Outcome:
+    """Score what a fixed threshold, and what Otsu's method with so many classes, finds in the filtered test slices."""
+    (X, threshold), (_, n_classes) = fixed, by_otsu
     found = threshold < X
     n, scores = counts(found, test), dice(found, test)
     wrong = n["found"] + n["mask"] - 2 * n["both"]
     kept = {
         "scores": scores,
-        "otsu": dice(otsu(X_otsu, n_classes), test),
+        "otsu": dice(otsu(*by_otsu), test),
         "oracle": _curves(X, test).max(0),
         "ppv": n["both"] / np.maximum(n["found"], 1),  # 0 where nothing is found
         "sensitivity": n["both"] / n["mask"],
