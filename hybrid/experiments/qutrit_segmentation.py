@@ -29,8 +29,8 @@ QIS, MEDIAN, UNET = "QIS-Net", "median", "U-Net"
 
 _WHAT = (
     "No qutrit is simulated and nothing is trained: the overlap of two qutrits is the cosine of a difference of "
-    "pixels, so QFS-Net is a bilateral filter with steps. Like the other filters it has no mask but those of the validation "
-    "patients, which choose its numbers and its threshold. The U-Net has one setting and is not tuned."
+    "pixels, so QFS-Net is a bilateral filter with steps. Like the other filters it has no mask but those of the "
+    "validation patients, which choose its numbers and its threshold. The U-Net has one setting and is not tuned."
 )
 _OTSU = (
     "The Dice coefficient is that of all slices of a patient, half of which have no tumour: Otsu's method finds a "
@@ -57,7 +57,7 @@ def _level(
 
 LEVELS = {
     "quick": _level(2, 6, (12, 6, 10), (30, 4), [8, 16, 32]),
-    "default": _level(5, 12, (20, 10, 20), (40, 25), [8, 16, 32]),
+    "default": _level(5, 12, (20, 10, 20), (30, 15), [8, 16, 32]),
     "full": _level(5, 12, (80, 40, 100), (60, 100), [16, 32, 64, 128]),
 }
 
