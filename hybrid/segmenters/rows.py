@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from hybrid import training
 from hybrid.experiment import Case, Outcome
@@ -81,6 +82,8 @@ def trained(case: Case) -> Outcome:
         lr=settings["lr"],
         batch_size=settings["batch_size"],
         loss="dice",
+        schedule=CosineAnnealingLR,  # or the means of the batch norm lag behind, and some seeds find nothing
+        schedule_options={"T_max": settings["epochs"]},
         on_epoch=lambda epoch: case.tell(int(epoch["epoch"]), settings["epochs"]),
         checkpoint=case.checkpoint,
     )
