@@ -1,8 +1,9 @@
 """What is left of a paper's claim, and what its quantum layers contribute: paired tests, never words written before.
 
 All gains are differences of scores, seed by seed, turned so that positive is better; a row that does not depend on the
-seed is a constant, against which the others are tested. The p-values of all claims are corrected together by Holm's
-method, and so are those of each quantum row against all rows without a circuit, on all tasks.
+seed is a constant, against which the others are tested. Where an experiment says ``per="patient"``, they are patient by
+patient. The p-values of all claims are corrected together by Holm's method, and so are those of each quantum row
+against all rows without a circuit, on all tasks.
 """
 
 from __future__ import annotations
@@ -159,7 +160,7 @@ def _contribution(results: Results, row: str, found: list[Contrast]) -> str:
     best = [min(contrasts, key=lambda contrast: contrast.gain.mean) for contrasts in by_task]
     states = (
         "an advantage over every row without it",
-        "no advantage that these seeds can show",
+        f"no advantage that these {results.experiment.per or 'seed'}s can show",
         "no advantage, as a row without it is significantly better,",
     )
 

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
@@ -31,6 +31,9 @@ from hybrid.claims import Claim, sentences
 from hybrid.fingerprint import fingerprint
 from hybrid.progress import Tell
 from hybrid.records import Keyed, Record
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 LEVELS = ("quick", "default", "full")
 
@@ -191,6 +194,12 @@ class Experiment:
     also
         Further figures of the score's kind, in its range and with its better end, ``{"under attack": "attacked"}``: the
         heading of a column, and the name of the number in the ``extra`` of an outcome.
+    per
+        What intervals and tests are over, such as ``"patient"``, where it is not seeds: the ``extra`` of every outcome
+        has a score for each, a list called ``scores``, and such lists for the further figures as well, all in one
+        order. Their means over the seeds are what is compared.
+    drawing
+        Draws one more figure for the report, ``drawing.png``.
     """
 
     name: str
@@ -213,6 +222,8 @@ class Experiment:
     least: float = -math.inf
     most: float = math.inf
     also: Mapping[str, str] = field(default_factory=dict)
+    per: str | None = None
+    drawing: Callable[[Results], Figure] | None = None
 
     def __post_init__(self) -> None:
         if set(self.levels) != set(LEVELS) or not all("seeds" in level for level in self.levels.values()):
@@ -317,19 +328,23 @@ class Results:
     def scores(self, task: str, row: str, of: str | None = None) -> np.ndarray:
         """Return the scores of a row on a task, float64 ``(n_seeds,)``, or ``(1,)`` for a row that is not seeded.
 
-        Another figure of the row than its score is named by `of`, as in ``extra``.
+        Another figure of the row than its score is named by `of`, as in ``extra``. Where the experiment says what
+        intervals are ``per``, there is one for each of these, the mean over the seeds.
 
         Raises
         ------
         ValueError
             If the row has no such figure.
         """
-        found = self.of(task, row)
-        if of is not None and any(of not in record["extra"] for record in found):
+        found, per = self.of(task, row), self.experiment.per
+        name = "scores" if of is None and per is not None else of
+        if name is not None and any(name not in record["extra"] for record in found):
+            what = "a number" if per is None else f"a list with one number per {per}"
             raise ValueError(
-                f"got no {of!r} in the extra of {row!r} on {task}, expected a number: return it in the Outcome"
+                f"got no {name!r} in the extra of {row!r} on {task}, expected {what}: return it in the Outcome"
             )
-        return np.array([record["score"] if of is None else record["extra"][of] for record in found], dtype=float)
+        values = [record["score"] if name is None else record["extra"][name] for record in found]
+        return np.array(values, dtype=float) if per is None else np.mean(values, axis=0)
 
     @cached_property
     def _found(self) -> dict[tuple[str, str], list[Record]]:

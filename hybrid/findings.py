@@ -64,13 +64,16 @@ def write(results: Results) -> list[Path]:
     plots = {"scores.png": scores_plot(results)}
     if any(_traces(results, task) for task in results.tasks):
         plots["predictions.png"] = predictions_plot(results)
+    if results.experiment.drawing is not None:
+        plots["drawing.png"] = results.experiment.drawing(results)
     return pages.write(results.plan.out, "findings", plots, {**_section(results), **_details(results)})
 
 
 def write_page(found: Sequence[Results], file: Path) -> Path:
     """Write one Markdown page with a section for each experiment, whose own reports must be written already."""
     sections = [_linked(results, file.parent) for results in found]
-    write_atomically(file, pages.render("papers.md.jinja", sections=sections, reading=READING))
+    per = [said for results in found for said in _per(results)]
+    write_atomically(file, pages.render("papers.md.jinja", sections=sections, reading=(*READING, *per)))
     return file
 
 
@@ -91,7 +94,7 @@ def tables(results: Results) -> Iterator[Table]:
 
 def verdict(results: Results) -> list[str]:
     """Return the sentences of an experiment's verdict; of a single seed, first that it is too few."""
-    few = len(results.plan.seeds) == 1
+    few = len(results.plan.seeds) == 1 and results.experiment.per is None
     alone = "One seed: no interval and no test, so this is a direction at best. Run three seeds or more."
     return [alone] * few + results.experiment.verdict(results)
 
@@ -104,7 +107,9 @@ def scores_plot(results: Results) -> Figure:
     for axes, task in zip(panels, results.tasks, strict=True):
         _draw_scores(axes, results, task)
     direction = "lower" if results.experiment.lower_is_better else "higher"
-    panels[-1].set_xlabel(f"{results.experiment.metric} ({direction} is better); mean and 95 % interval, dots: seeds")
+    panels[-1].set_xlabel(
+        f"{results.experiment.metric} ({direction} is better); mean and 95 % interval, dots: {_over(results)}"
+    )
     figure.legend(handles=_legend(results), loc="outside upper right", ncols=len(_COLOURS), frameon=False)
     return figure
 
@@ -183,18 +188,33 @@ def _details(results: Results) -> dict[str, Any]:
         if row.kind == "quantum"
     }
     contrasts = {row: lines for row, lines in tested.items() if lines}
-    return {"contrasts": contrasts, "reading": READING, "settings": _settings(results)}
+    return {"contrasts": contrasts, "reading": (*READING, *_per(results)), "settings": _settings(results)}
 
 
 def _explained(results: Results) -> str:
     direction = "lower" if results.experiment.lower_is_better else "higher"
     figures = ", ".join((results.experiment.metric, *results.experiment.also))
     return (
-        f"{figures}, {direction} is better: mean over the seeds and 95 % interval (± half its width, "
+        f"{figures}, {direction} is better: mean over the {_over(results)} and 95 % interval (± half its width, "
         "or [low, high] where it ends at the end of the possible); a row that does not depend on the seed is run once. "
         "Parameters: quantum and classical ones are trained, frozen ones are not. Seconds: on one core, mean over the "
         "seeds."
     )
+
+
+def _over(results: Results) -> str:
+    return f"{results.experiment.per or 'seed'}s"
+
+
+def _per(results: Results) -> list[str]:
+    """Say what intervals and tests are over, where it is not seeds."""
+    if (per := results.experiment.per) is None:
+        return []
+    said = (
+        f"Otherwise in {results.experiment.name}: its intervals and tests are over the {per}s of the test part, and "
+        f"paired by {per}; the scores of a {per} are averaged over the seeds first. So they are about other {per}s."
+    )
+    return [said]
 
 
 def _level(results: Results) -> str:

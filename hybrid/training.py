@@ -101,6 +101,27 @@ class SquaredError(nn.MSELoss):
         return super().forward(predicted, target)
 
 
+def segmenter(module: nn.Module | Callable[..., nn.Module], *, seed: int = 0, **settings: Any) -> NeuralNetRegressor:
+    """Wrap a torch module that segments images, trained on :class:`DiceAndCrossEntropy`.
+
+    Parameters
+    ----------
+    module, seed, **settings
+        As for :func:`regressor`; the module's output is logits in the shape of the masks, which are 0.0 and 1.0.
+    """
+    return regressor(module, seed=seed, **{"criterion": DiceAndCrossEntropy, **settings})
+
+
+class DiceAndCrossEntropy(nn.Module):
+    """Binary cross-entropy, plus 1 - (2 Σ p t + 1) / (Σ p + Σ t + 1) over all pixels of a batch, p = σ(logits)."""
+
+    def forward(self, logits: Tensor, masks: Tensor) -> Tensor:
+        """Return the loss."""
+        p = logits.sigmoid()
+        dice = (2 * (p * masks).sum() + 1) / (p.sum() + masks.sum() + 1)
+        return nn.functional.binary_cross_entropy_with_logits(logits, masks) + 1 - dice
+
+
 def fit(
     build: Callable[[], nn.Module],
     X: np.ndarray,
@@ -136,7 +157,8 @@ def fit(
     X
         Training features, float32 ``(n, n_features)``, scaled; or whatever the module takes, samples first.
     y
-        Training classes, int64 ``(n,)``; or, for ``loss="mse"``, numbers of the shape of the module's output.
+        Training classes, int64 ``(n,)``; or, for ``loss="mse"``, numbers of the shape of the module's output, and for
+        ``loss="dice"`` masks of that shape.
     seed
         Fixes the first weights, the order of the data and anything random during training.
     epochs, lr, batch_size
@@ -154,7 +176,7 @@ def fit(
         Steps between two checkpoints. If not given, every step where a backend submits jobs (has a ``position``), and
         elsewhere every epoch that ends a second or more after the last one.
     loss
-        ``"cross_entropy"`` for classes, ``"mse"`` for numbers.
+        ``"cross_entropy"`` for classes, ``"mse"`` for numbers, ``"dice"`` for masks: :class:`DiceAndCrossEntropy`.
     loss_options
         What torch's loss takes, as ``{"label_smoothing": 0.1}``.
     optimizer, optimizer_options
@@ -262,21 +284,21 @@ def _defaults(module: nn.Module | Callable[..., nn.Module], seed: int) -> dict[s
 
 
 def _net(loss: str, attack: Attack | None) -> Callable[..., NeuralNet]:
-    nets = {"cross_entropy": classifier, "mse": regressor}
+    nets = {"cross_entropy": classifier, "mse": regressor, "dice": segmenter}
     if loss not in nets:
         raise ValueError(f"got loss={loss!r}, expected one of {', '.join(map(repr, nets))}: loss='mse'")
     if attack is None:
         return nets[loss]
-    if loss == "mse":
-        raise ValueError("got an attack for loss='mse', expected classes to attack: loss='cross_entropy'")
+    if loss != "cross_entropy":
+        raise ValueError(f"got an attack for loss={loss!r}, expected classes to attack: loss='cross_entropy'")
     return partial(_hardened, attack=attack)
 
 
 def _criterion(loss: str, class_weights: np.ndarray | None) -> dict[str, Any]:
     if class_weights is None:
         return {}
-    if loss == "mse":
-        raise ValueError("got class_weights for loss='mse', expected classes to weigh: loss='cross_entropy'")
+    if loss != "cross_entropy":
+        raise ValueError(f"got class_weights for loss={loss!r}, expected classes to weigh: loss='cross_entropy'")
     return {"criterion__weight": torch.as_tensor(class_weights)}
 
 

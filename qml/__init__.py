@@ -16,6 +16,7 @@ from qml.ising import IsingReservoir
 from qml.layer import QuantumLayer
 from qml.parallel import ParallelCircuits
 from qml.quanvolution import Quanvolution2d
+from qml.qutrit import QutritFilter
 from qml.recurrent import QGRU, QLSTM, QRNN, QGRUCell, QLSTMCell, QRNNCell
 from qml.reservoir import QuantumReservoir
 from qml.special_unitary import SpecialUnitary
@@ -36,6 +37,7 @@ __all__ = [
     "QuantumLayer",
     "QuantumReservoir",
     "Quanvolution2d",
+    "QutritFilter",
     "SpecialUnitary",
     "diagnose",
     "draw",

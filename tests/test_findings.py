@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from planted_results import results
@@ -103,6 +105,56 @@ def test_a_figure_that_a_row_lacks_is_an_error(tmp_path):
     message = r"got no 'hit' in the extra of 'QRNN' on NARMA5, expected a number: return it in the Outcome"
     with pytest.raises(ValueError, match=message):
         findings.write(results(SCORES, KINDS, out=tmp_path, also={"under attack": "hit"}))
+
+
+def of_patients(**options):
+    """Two seeds of three patients each: the seeds are averaged, and intervals are over the patients."""
+    scores = {("t", "QRNN"): [0.3, 0.5], ("t", "AR"): 0.2}
+    figures = {
+        "scores": {("t", "QRNN"): [[0.1, 0.3, 0.5], [0.3, 0.5, 0.7]], ("t", "AR"): 0.2},
+        "hit": {("t", "QRNN"): [[0.0, 0.1, 0.2], [0.0, 0.1, 0.2]], ("t", "AR"): 0.2},
+    }
+    found = results(scores, {"QRNN": "quantum", "AR": "trivial"}, figures=figures, **options)
+    for record in found.of("t", "AR"):
+        record["extra"] |= {"scores": [0.1, 0.2, 0.3], "hit": [0.3, 0.2, 0.1]}
+    return found
+
+
+def test_intervals_and_tests_may_be_over_something_else_than_seeds(tmp_path):
+    found = of_patients(out=tmp_path, per="patient", also={"under attack": "hit"}, lower_is_better=False)
+    np.testing.assert_allclose(found.scores("t", "QRNN"), [0.2, 0.4, 0.6])
+    np.testing.assert_allclose(found.scores("t", "AR", "hit"), [0.3, 0.2, 0.1])
+    (contrast,) = claims.against_the_rest(found, "QRNN")
+    assert any("no advantage that these patients can show" in text for text in claims.sentences(found))
+    assert contrast.gain.mean == pytest.approx(0.2) and contrast.p_holm == pytest.approx(0.0742, abs=1e-4), "t = 2√3"
+    findings.write(found)
+    text = (tmp_path / "report.md").read_text()
+    assert "| **QRNN** | 0.4 ± 0.5 | 0.1 ± 0.25 |" in text and "| AR | 0.2 ± 0.25 | 0.2 ± 0.25 |" in text
+    assert "mean over the patients and 95 % interval" in text and "are over the patients of the test part" in text
+    assert findings.scores_plot(found).axes[0].get_xlabel().endswith("dots: patients")
+    findings.write_page([found, found], tmp_path / "papers.md")
+    assert (tmp_path / "papers.md").read_text().count("Otherwise in planted") == 2
+
+
+def test_one_seed_of_many_patients_is_not_too_few(tmp_path):
+    found = of_patients(per="patient")
+    assert len(found.plan.seeds) == 2
+    one = replace(found, plan=replace(found.plan, seeds=(0,)))
+    assert not any(text.startswith("One seed") for text in findings.verdict(one))
+
+
+def test_a_row_without_a_score_for_each_patient_is_an_error():
+    message = "got no 'scores' in the extra of 'QRNN' on NARMA5, expected a list with one number per patient: return it"
+    with pytest.raises(ValueError, match=message):
+        results(SCORES, KINDS, per="patient").scores("NARMA5", "QRNN")
+
+
+def test_a_drawing_of_the_experiments_own_is_in_the_report(tmp_path, written):
+    findings.write(results(SCORES, KINDS, out=tmp_path, drawing=findings.scores_plot))
+    assert (tmp_path / "drawing.png").read_bytes() == (tmp_path / "scores.png").read_bytes()
+    assert "![Drawing](drawing.png)" in (tmp_path / "report.md").read_text()
+    Page(tmp_path / "report.html").check([tmp_path / "scores.png", tmp_path / "drawing.png"])
+    assert "drawing" not in (written[0].plan.out / "report.md").read_text().lower()
 
 
 def test_contrasts_are_in_a_table(written):

@@ -307,8 +307,27 @@ def test_a_checkpoint_of_other_class_weights_is_refused(tmp_path):
         training.fit(small, X, Y, epochs=1, checkpoint=path, every=1)
 
 
+def test_masks_are_trained_on_dice_and_cross_entropy():
+    """One step of all samples, by hand."""
+    masks = (X > 0.3).astype(np.float32)
+
+    def build():
+        return nn.Linear(X.shape[1], X.shape[1])
+
+    with training.alone(0):
+        p = torch.sigmoid(build()(torch.from_numpy(X))).detach().double().numpy()
+    entropy = -np.where(masks == 1, np.log(p), np.log(1 - p)).mean()
+    dice = (2 * (p * masks).sum() + 1) / (p.sum() + masks.sum() + 1)
+    fitted = training.fit(build, X, masks, epochs=30, lr=0.1, batch_size=len(X), loss="dice")
+    assert fitted.history[0]["train_loss"] == pytest.approx(entropy + 1 - dice, rel=1e-5)
+    found = fitted.net.module_(torch.from_numpy(X)).detach().numpy() > 0
+    assert (found == masks).mean() > 0.9
+    with pytest.raises(ValueError, match="got class_weights for loss='dice', expected classes to weigh"):
+        training.fit(build, X, masks, loss="dice", class_weights=np.ones(2))
+
+
 def test_an_unknown_loss():
-    with pytest.raises(ValueError, match="got loss='mae', expected one of 'cross_entropy', 'mse': loss='mse'"):
+    with pytest.raises(ValueError, match="got loss='mae', expected one of 'cross_entropy', 'mse', 'dice': loss='mse'"):
         training.fit(numbers, X, NUMBERS, loss="mae")
 
 

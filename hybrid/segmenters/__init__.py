@@ -1,0 +1,1 @@
+"""What segments images in experiments, and the slices on which it does."""
