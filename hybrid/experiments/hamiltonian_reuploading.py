@@ -46,7 +46,7 @@ LEVELS: dict[str, dict[str, Any]] = {
 
 def experiment() -> Experiment:
     """Return the experiment."""
-    return Experiment(
+    return rows.on_images(
         name="hamiltonian-reuploading",
         title="Quantum Hamiltonian Embedding of Images for Data Reuploading Classifiers (Wang et al. 2024)",
         arxiv="arXiv:2407.14055",
@@ -54,10 +54,7 @@ def experiment() -> Experiment:
             "A classifier into which the image enters as a Hamiltonian, again and again, outperforms a quantum "
             "convolutional network, by up to more than 40 %."
         ),
-        metric="test accuracy",
-        lower_is_better=False,
         tasks=TASKS,
-        needs_data=TASKS[1:],
         rows=tuple(_rows()),
         levels=LEVELS,
         published={
@@ -71,11 +68,6 @@ def experiment() -> Experiment:
             Claim("it is better than a QCNN of as many parameters", QHE, MATCHED, tasks=("digits",)),
             Claim("it is better than a linear model of what it sees of an image", QHE, SYMMETRIC),
         ),
-        data=rows.DATA,
-        files=rows.files,
-        check=rows.check,
-        least=0.0,
-        most=1.0,
     )
 
 
