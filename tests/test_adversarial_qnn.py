@@ -138,6 +138,13 @@ def test_rivals_have_as_many_parameters():
     assert not any(len(op.qubits) > 1 for op in control.circuit.ops) and len(control.observables) == 5
 
 
+def test_frozen_angles_have_a_line_behind_them():
+    found = model(build=adversarial_qnn.frozen)
+    assert count_parameters(found) == {"quantum": 0, "classical": 4, "frozen": 65}
+    z = model()[0](encoded(3))  # drawn from the same seed
+    torch.testing.assert_close(found(encoded(3)), z @ found[1].weight.mT + found[1].bias)
+
+
 def test_logistic_regression_is_that():
     found, samples = model(build=adversarial_qnn.linear), encoded(4)
     layer = found[0]

@@ -84,6 +84,13 @@ def separable(n_features: int, n_qubits: int, backend: Backend, of: Samples = PI
     return nn.Sequential(layer, nn.Linear(n_qubits, 2))
 
 
+def frozen(n_features: int, n_qubits: int, backend: Backend, of: Samples = PIXELS) -> nn.Module:
+    """Return it with angles as they are drawn, and a line through <Z> trained in their place."""
+    read = of.z(n_qubits)[n_qubits // 2 - 1]
+    layer = QuantumLayer(of.circuit(n_features, n_qubits), read, backend).requires_grad_(False)
+    return nn.Sequential(layer, nn.Linear(1, 2))
+
+
 def linear(n_features: int, n_qubits: int, backend: Backend, of: Samples = PIXELS) -> nn.Module:
     """Return logistic regression: 65 parameters for 64 pixels, as the circuit has, 257 for 256, where that has 260."""
     width, front = _front(n_features, n_qubits, backend, of)

@@ -1,8 +1,9 @@
 """Experimental quantum adversarial learning with superconducting qubits (Ren et al., arXiv:2204.01738).
 
 Rows that the paper lacks: entanglers off, logistic regression and a network of as many parameters, all of them trained
-plainly and against attacks; and noise of gates as a defence. Attacks that it lacks: FGSM and PGD on every row as it is
-tested, noise and all, random signs of their size, and samples transferred from and to logistic regression.
+plainly and against attacks; angles frozen; and noise of gates as a defence. Attacks that it lacks: FGSM and PGD on
+every row as it is tested, noise and all, random signs of their size, and samples transferred from and to logistic
+regression.
 
 The paper trains the angles of one qubit at a time, here all are trained at once; how exactly it trains against attacks
 is not known to us: here by half the loss of clean samples, half that of attacked ones.
@@ -27,7 +28,7 @@ from hybrid.classifiers import adversarial_qnn, adversarial_rows, rows
 from hybrid.experiment import Experiment, Results, Row
 
 QNN, OFF, MLP, LINEAR = "QNN", "QNN, entanglers off", "MLP of as many parameters", "logistic regression"
-CHAIN = "aubry-andre"
+FROZEN, CHAIN = f"{QNN}, angles frozen", "aubry-andre"
 NOISY = {rate: f"QNN, {100 * rate:g} % noise" for rate in (0.01, 0.05)}
 
 _TRAINING: dict[str, Any] = {"n_steps": 10, "lr": 0.05, "batch_size": 20, "epochs": 25}
@@ -105,6 +106,7 @@ def _rows() -> Iterator[Row]:
     yield from _both(QNN, "quantum", qnn)
     for rate, name in NOISY.items():
         yield Row(name, "quantum", partial(qnn, noise=rate), tasks=_ON_DIGITS)  # 10 qubits are 4**10 numbers a gate
+    yield Row(FROZEN, "control", partial(adversarial_rows.trained, build=adversarial_qnn.frozen))
     yield from _both(OFF, "control", partial(adversarial_rows.trained, build=adversarial_qnn.separable))
     yield from _both(MLP, "classical", partial(adversarial_rows.trained, build=adversarial_qnn.mlp))
     yield from _both(LINEAR, "trivial", partial(adversarial_rows.trained, build=adversarial_qnn.linear))

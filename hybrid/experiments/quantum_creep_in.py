@@ -1,7 +1,9 @@
 """Let the quantum creep in: replacing classical layers gradually (Wang et al., arXiv:2409.17583).
 
-Rows that the paper lacks: level 0 with ReLU, as levels 0 and 1 are linear; unitaries that stay unitary, as the angles
-of the published code are complex and leave them in training; a trained scale on level 2; logistic regression.
+Rows that the paper lacks: level 0 with ReLU, as levels 0 and 1 are linear, also with as many parameters as level 2;
+unitaries that stay unitary, as the angles of the published code are complex and leave them in training; unitaries
+without entanglement, and frozen, where of level 2 biases alone are trained; a trained scale on level 2; logistic
+regression.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ TASKS = ("digits", "mnist", "fashion-mnist", "cifar10")
 
 LEVEL_0, LEVEL_1, LEVEL_2 = "level 0, classical", "level 1", "level 2"
 RELU, SCALED = "level 0 with ReLU", "level 2, trained scale"
+MATCHED = f"{RELU}, as many parameters as level 2"
 COMPLEX = {level: f"{level}, complex angles (not unitary)" for level in (LEVEL_1, LEVEL_2)}
 
 #: A network that fits 8 × 8 pixels; elsewhere one for averages of 14 × 14 or 16 × 16, and the paper's own for 32 × 32.
@@ -87,7 +90,11 @@ def _rows() -> Iterator[Row]:
     # What is not unitary is no quantum layer, but what can be computed without one.
     yield Row(COMPLEX[LEVEL_1], "control", partial(network, level=1, unitary=False))
     yield Row(COMPLEX[LEVEL_2], "control", partial(network, level=2, unitary=False))
+    for number, level in ((1, LEVEL_1), (2, LEVEL_2)):
+        yield Row(f"{level}, entanglers off", "control", partial(network, level=number, control="separable"))
+        yield Row(f"{level}, unitaries frozen", "control", partial(network, level=number, control="frozen"))
     yield Row(LEVEL_0, "classical", network)
     yield Row(RELU, "classical", partial(network, relu=True))
+    yield Row(MATCHED, "classical", partial(rows.trained, build=creep_in.matched, prepare=creep_in.centred))
     logistic = partial(rows.logistic, prepare=creep_in.centred)
     yield Row("logistic regression", "trivial", logistic, seeded=False)
