@@ -304,6 +304,11 @@ def _check_row(variant: str, model: nn.Module, dataset: Dataset) -> None:
             "got a model with lazy layers, whose weights are not there yet, expected sizes: write Linear(n, m), "
             "or call the model once where it is built"
         )
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ValueError(
+            f"got nothing to train in {row}, expected weights beside those of the quantum layers, so that all rows can "
+            "learn: put a linear layer behind them"
+        )
     for layer in controls.layers(model):
         layer.to_backend(Statevector())
     try:

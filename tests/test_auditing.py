@@ -25,6 +25,7 @@ LAYERS = [
     for layer in range(3)
 ]
 CIRCUIT = Circuit(2, LAYERS, n_inputs=2, n_weights=12)  # data re-uploading with fixed scales
+ONE_QUBIT = Circuit(1, [RX(x[0], 0), RY(w[0, 0, 0], 0)], 1, 1)
 VARIANTS = ["hybrid", *CONTROLS, "surrogate"]
 ONE = {"seeds": 1, "epochs": 1, "learning_rates": (0.1, 0.001), "jobs": 1, "show": False}
 
@@ -201,7 +202,7 @@ def of_patches():
         (partial(Recurrent, QRNN), 1, 12),
         (partial(Recurrent, QGRU), 3, 36),
         (partial(Recurrent, QLSTM), 6, 72),
-        (lambda: nn.Sequential(ParallelCircuits(Circuit(1, [RX(x[0], 0), RY(w[0, 0, 0], 0)], 1, 1), 2)), 1, 2),
+        (lambda: nn.Sequential(ParallelCircuits(ONE_QUBIT, 2), nn.Linear(2, 2)), 1, 2),
         (of_patches, 1, 4),
     ],
     ids=["QRNN", "QGRU", "QLSTM", "parallel circuits", "quanvolution"],
@@ -318,6 +319,11 @@ def test_a_model_whose_layers_are_not_called_as_modules():
     refused(
         ValueError, r"got a model that never calls its qml.QuantumLayer, expected one that does: layer\(x\)", Silent
     )
+
+
+def test_nothing_to_train():
+    refused(ValueError, "got nothing to train in its control 'removed', expected weights beside .* a linear layer behind",
+            lambda: ParallelCircuits(ONE_QUBIT, 2))  # fmt: skip
 
 
 def test_lazy_layers():
