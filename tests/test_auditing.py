@@ -322,7 +322,7 @@ def test_a_model_whose_layers_are_not_called_as_modules():
 
 
 def test_nothing_to_train():
-    refused(ValueError, "got nothing to train in its control 'removed', expected weights beside .* a linear layer behind",
+    refused(ValueError, "got nothing to train in its control 'removed', expected weights .* a linear layer behind",
             lambda: ParallelCircuits(ONE_QUBIT, 2))  # fmt: skip
 
 
