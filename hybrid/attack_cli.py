@@ -12,10 +12,10 @@ import typer
 
 from hybrid import options
 from hybrid.data_cli import loaded
-from hybrid.stop import kept_in, resumable, wrong_input
+from hybrid.stop import kept_in, trained, wrong_input
 
 if TYPE_CHECKING:
-    from hybrid.compare import Comparison, Plan
+    from hybrid.compare import Comparison
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ def attack(
     that other attacks on them train nothing again. Stop it whenever you like: the same command goes on where it was.
     """
     with wrong_input():
-        from hybrid.robustness import plan
+        from hybrid.robustness import plan, run
 
         dataset = loaded(data)
         planned = plan(
@@ -86,7 +86,7 @@ def attack(
             command=shlex.join(["qml", *sys.argv[1:]]),
         )
     with kept_in(planned.out):
-        _report(_run(planned))
+        _report(trained(planned, run, "attacked models"))
 
 
 def _listed(text: str, kind: Callable[[str], T]) -> list[T]:
@@ -98,19 +98,6 @@ def _radius(text: str) -> float:
         return float(text)
     except ValueError:
         raise ValueError(f"got {text!r} in --eps, expected numbers above 0: --eps 0.05,0.1") from None
-
-
-def _run(plan: Plan) -> Comparison:
-    from backends.jobs import JobError
-    from hybrid.checkpoints import CheckpointError
-    from hybrid.compare import n_finished
-    from hybrid.robustness import run
-
-    def kept() -> str:
-        return f"{n_finished(plan)} of {len(plan.units)} attacked models are kept in {plan.out}"
-
-    with resumable(kept, FloatingPointError, JobError, CheckpointError):
-        return run(plan)
 
 
 def _report(found: Comparison) -> None:

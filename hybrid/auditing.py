@@ -129,8 +129,9 @@ def audit(
     Parameters
     ----------
     model
-        A torch model with a :class:`qml.QuantumLayer` in it, from float32 samples to the logits of every class, which
-        is copied, and whose weights are drawn anew for every seed; or a function without arguments that builds it.
+        A torch model with a :class:`qml.QuantumLayer` in it, alone or in parallel circuits, a quanvolution or recurrent
+        layers, from float32 samples to the logits of every class, which is copied, and whose weights are drawn anew
+        for every seed; or a function without arguments that builds it.
     data
         A :class:`hybrid.data.Dataset`, whose samples are flat; or an array of samples, of the shape that the model
         takes. Features are scaled to mean 0 and variance 1, as the samples to train on say.
@@ -279,17 +280,21 @@ def _row(source: Source, variant: str, shape: tuple[int, ...] | None) -> nn.Modu
 
 def _check_rows(sources: dict[str, Any], dataset: Dataset) -> str:
     """Try every row on two samples, on the simulator, before any training; return the names of the backends."""
-    names: set[str] = set()
-    for variant, source in sources.items():
-        with training.alone(0):
-            built = source()
-        names |= {type(layer.backend).__name__ for layer in controls.layers(built)}
-        _check_row(variant, built, dataset)
-        if variant == "hybrid" and not surrogate.calls(built, dataset.X[:2]):
-            raise ValueError(
-                "got a model that never calls its qml.QuantumLayer, expected one that does: layer(x) in its forward"
-            )
-    return ", ".join(sorted(names))
+    rows = {variant: _built(source) for variant, source in sources.items()}
+    names = sorted({type(layer.backend).__name__ for row in rows.values() for layer in controls.layers(row)})
+    for variant, row in rows.items():
+        _check_row(variant, row, dataset)
+    if not surrogate.calls(rows["hybrid"], dataset.X[:2]):
+        raise ValueError(
+            "got a model that never calls its qml.QuantumLayer, expected one that does: layer(x) in its forward"
+        )
+    return ", ".join(names)
+
+
+def _built(source: Any) -> nn.Module:
+    with training.alone(0):
+        found: nn.Module = source()
+    return found
 
 
 def _check_row(variant: str, model: nn.Module, dataset: Dataset) -> None:
@@ -298,6 +303,11 @@ def _check_row(variant: str, model: nn.Module, dataset: Dataset) -> None:
         raise ValueError(
             "got a model with lazy layers, whose weights are not there yet, expected sizes: write Linear(n, m), "
             "or call the model once where it is built"
+        )
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ValueError(
+            f"got nothing to train in {row}, expected weights beside those of the quantum layers, so that all rows can "
+            "learn: put a linear layer behind them"
         )
     for layer in controls.layers(model):
         layer.to_backend(Statevector())
@@ -308,7 +318,7 @@ def _check_row(variant: str, model: nn.Module, dataset: Dataset) -> None:
         raise ValueError(
             f"got an error from {row} on two samples of {dataset.n_features} features ({_line(error)}), expected "
             f"logits of shape (2, {dataset.n_classes}): give samples of the shape that the model takes, and a model "
-            "that calls its quantum layers as modules and reads nothing else of them, unlike recurrent cells"
+            "that calls its quantum layers as modules and reads nothing else of them"
         ) from error
     if found != (2, dataset.n_classes):
         raise ValueError(

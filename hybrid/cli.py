@@ -11,10 +11,10 @@ import typer
 from typer.exceptions import TyperException
 
 from hybrid import attack_cli, backends_cli, data_cli, jobs_cli, listing, options, run_cli
-from hybrid.stop import Stop, kept_in, resumable, wrong_input
+from hybrid.stop import Stop, kept_in, trained, wrong_input
 
 if TYPE_CHECKING:
-    from hybrid.compare import Comparison, Plan
+    from hybrid.compare import Comparison
 
 app = typer.Typer(
     help="Train hybrid quantum-classical models and find out whether the quantum part helps.",
@@ -48,7 +48,7 @@ def compare(
     was, and what is finished is kept.
     """
     with wrong_input():
-        from hybrid.compare import plan
+        from hybrid.compare import plan, run
 
         dataset = data_cli.loaded(data)
         planned = plan(
@@ -67,7 +67,7 @@ def compare(
             command=shlex.join(["qml", *sys.argv[1:]]),
         )
     with kept_in(planned.out):
-        _report(_train(planned))
+        _report(trained(planned, run, "trainings"))
 
 
 @app.command("models")
@@ -104,18 +104,6 @@ def _usage_error(error: TyperException) -> str:
         return text
     context: Any = error.ctx  # type: ignore[attr-defined]
     return f"{text} Expected one of {', '.join(context.command.list_commands(context))}."
-
-
-def _train(plan: Plan) -> Comparison:
-    from backends.jobs import JobError
-    from hybrid.checkpoints import CheckpointError
-    from hybrid.compare import n_finished, run
-
-    def kept() -> str:
-        return f"{n_finished(plan)} of {len(plan.units)} trainings are kept in {plan.out}"
-
-    with resumable(kept, FloatingPointError, JobError, CheckpointError):
-        return run(plan)
 
 
 def _report(comparison: Comparison) -> None:

@@ -1,6 +1,7 @@
 """The controls of any torch model with quantum layers: what else can stand in the place of its circuits.
 
-All quantum layers of a model are replaced alike; widths stay, so that the rest of the model stays as it is:
+All quantum layers of a model are replaced alike, those of recurrent cells too, step by step; widths stay, so that the
+rest of the model stays as it is:
 
 - ``removed``: nothing, or where the widths differ a fixed random projection with orthonormal rows or columns;
 - ``linear``: a linear layer and tanh;
@@ -40,6 +41,7 @@ class StandIn(nn.Module):
         super().__init__()
         self.in_features, self.out_features = layer.in_features, layer.out_features
         self.body = body
+        self.register_buffer("like", layer.weights.new_empty(0), persistent=False)  # dtype and device, for who asks
 
     def forward(self, x: Tensor, weights: Tensor | None = None) -> Tensor:
         """Return what the body makes of the features.
@@ -109,7 +111,8 @@ def check(layers: list[QuantumLayer]) -> None:
     """Refuse what has no controls."""
     if not layers:
         raise ValueError(
-            "got a model without a qml.QuantumLayer, expected one or more: an audit asks what these contribute"
+            "got a model without a qml.QuantumLayer, expected one or more, alone or in ParallelCircuits, "
+            "Quanvolution2d, QRNN, QLSTM or QGRU: an audit asks what these contribute"
         )
     for layer in layers:
         if not layer.in_features:

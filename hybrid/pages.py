@@ -72,7 +72,14 @@ def render(template: str, **content: Any) -> bytes:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["row"] = _row
     return environment.get_template(template).render(**content).encode()
+
+
+def _row(cells: Iterable[Any], bold: bool = False) -> str:
+    """Return a line of a Markdown table, the first cell bold if that is asked for."""
+    first, *others = (str(cell).replace("|", r"\|") for cell in cells)
+    return f"| {' | '.join([f'**{first}**' if bold else first, *others])} |"
 
 
 def draw_mean(axes: Axes, values: np.ndarray, found: Interval, y: float, dots: float, colour: str) -> None:

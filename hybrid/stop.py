@@ -6,6 +6,10 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hybrid.compare import Comparison, Plan
 
 AGAIN = "the same command goes on where it was"
 
@@ -37,6 +41,19 @@ def resumable(kept: Callable[[], str], *errors: type[Exception]) -> Iterator[Non
         raise Stop(f"Interrupted: {kept()}; {AGAIN}.", 130) from None
     except errors as error:
         raise Stop(error, 1) from error
+
+
+def trained(plan: Plan, run: Callable[[Plan], Comparison], what: str) -> Comparison:
+    """Run a plan of :mod:`hybrid.compare` or :mod:`hybrid.robustness`; what is kept of it is called `what`."""
+    from backends.jobs import JobError
+    from hybrid.checkpoints import CheckpointError
+    from hybrid.records import n_finished
+
+    def kept() -> str:
+        return f"{n_finished(plan.out, plan.units)} of {len(plan.units)} {what} are kept in {plan.out}"
+
+    with resumable(kept, FloatingPointError, JobError, CheckpointError):
+        return run(plan)
 
 
 @contextmanager

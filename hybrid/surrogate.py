@@ -145,12 +145,14 @@ def calls(model: nn.Module, X: np.ndarray) -> dict[QuantumLayer, tuple[np.ndarra
         Inputs and outputs, samples first, of every layer that was called.
     """
     found: dict[QuantumLayer, list[tuple[Tensor, Tensor]]] = {layer: [] for layer in controls.layers(model)}
-    hooks = [layer.register_forward_hook(_keeping(kept), with_kwargs=True) for layer, kept in found.items()]
-    try:
-        _run(model, X)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    lists = iter(found.values())
+
+    def alone(layer: QuantumLayer) -> nn.Module:  # those that share a call, as the gates of a cell do, have their own
+        stand_in = controls.StandIn(layer, layer)
+        stand_in.register_forward_hook(_keeping(next(lists)), with_kwargs=True)
+        return stand_in
+
+    _run(controls.replaced(copy.deepcopy(model), alone), X)
     return {layer: _stacked(layer, pairs) for layer, pairs in found.items() if pairs}
 
 

@@ -26,7 +26,6 @@ from skorch.helper import predefined_split
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
-from hybrid.attacks import Attack
 from hybrid.batches import Batches, shuffled
 from hybrid.checkpoints import Checkpoints, digest, is_numbered
 
@@ -143,7 +142,7 @@ def fit(
     schedule: type[torch.optim.lr_scheduler.LRScheduler] | None = None,
     schedule_options: Mapping[str, Any] | None = None,
     clip: float | None = None,
-    attack: Attack | None = None,
+    attack: Callable[..., Any] | None = None,
     class_weights: np.ndarray | None = None,
 ) -> Fitted:
     """Train a model on one thread, so that the numbers depend on the seed and not on the machine's load.
@@ -190,7 +189,8 @@ def fit(
     attack
         Train against it: the loss of a batch is half that of its samples, half that of the adversarial samples which
         the model of that moment has (Goodfellow et al., arXiv:1412.6572). The features must be what it attacks, such as
-        pixels from 0 to 1, with their scaling in the model, see :class:`hybrid.attacks.Normalised`.
+        pixels from 0 to 1, with their scaling in the model, see :class:`hybrid.attacks.Normalised`. A
+        :class:`hybrid.attacks.Attack`, or a :func:`functools.partial` of one, as with ``mask=``.
     class_weights
         What the loss of a sample of each class counts, ``(n_classes,)``, of the model's dtype; for
         ``loss="cross_entropy"``.
@@ -283,7 +283,7 @@ def _defaults(module: nn.Module | Callable[..., nn.Module], seed: int) -> dict[s
     }
 
 
-def _net(loss: str, attack: Attack | None) -> Callable[..., NeuralNet]:
+def _net(loss: str, attack: Callable[..., Any] | None) -> Callable[..., NeuralNet]:
     nets = {"cross_entropy": classifier, "mse": regressor, "dice": segmenter}
     if loss not in nets:
         raise ValueError(f"got loss={loss!r}, expected one of {', '.join(map(repr, nets))}: loss='mse'")
@@ -339,14 +339,14 @@ def _said(options: Mapping[str, Any] | None, of: type | None = None) -> str:
     return f"{'' if of is None else of.__qualname__} {sorted((options or {}).items())}".strip()
 
 
-def _named(attack: Attack | None) -> str | None:
+def _named(attack: Callable[..., Any] | None) -> str | None:
     return None if attack is None else str(attack)
 
 
 class _Hardened(NeuralNetClassifier):
     """Trained on half the loss of the samples, half that of attacked ones; starts are drawn by torch, as all else."""
 
-    def __init__(self, *arguments: Any, attack: Attack, **settings: Any) -> None:
+    def __init__(self, *arguments: Any, attack: Callable[..., Any], **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self.attack = attack
 

@@ -7,6 +7,7 @@ read the same v run in one call of the backend: one job, where a call is a job.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any, ClassVar
 
 import torch
@@ -382,19 +383,20 @@ def _unroll(cell: QuantumCell, steps: Steps, states: States) -> tuple[Steps, Sta
     return tuple(outputs), last
 
 
-def _together(v: Tensor, *layers: QuantumLayer) -> Tensor:
+def _together(v: Tensor, *layers: Any) -> Tensor:
     """Return what circuits of one form read from the same features, (len(layers), *, n_readouts).
 
-    In one call of the backend, unless one of them was moved to another alone.
+    In one call of the backend, unless one of them was moved to another alone, or something else stands in its place.
     """
-    if any(layer.backend is not layers[0].backend for layer in layers):
+    if len({id(getattr(layer, "backend", layer)) for layer in layers}) > 1:
         return torch.stack([layer(v) for layer in layers])
     weights = torch.stack([layer.weights for layer in layers])
     return layers[0](v, weights.reshape(len(layers), *[1] * (v.ndim - 1), -1))
 
 
-def _weights(cell: Any) -> Tensor:
-    return getattr(cell, cell.blocks[0]).weights
+def _weights(cell: nn.Module) -> Tensor:
+    """Return weights of a cell, or what says the dtype and device of those whose place something else has taken."""
+    return next(chain(cell.parameters(), cell.buffers()))
 
 
 def _state(states: States) -> State:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,9 @@ import numpy as np
 import pytest
 import torch
 from planted_results import results
+from scipy.linalg import expm
 from sklearn.datasets import load_digits
+from tolerances import close
 from torch.nn.functional import cross_entropy
 
 import backends
@@ -21,7 +24,7 @@ from circuits import CRX, CX, RX, RY, RZ, RZZ, Circuit, H, Probabilities, inputs
 from circuits.templates import interleaved_block_encoding
 from hybrid import experiment, findings, training
 from hybrid.attacks import pgd
-from hybrid.classifiers import adversarial_qnn, adversarial_rows
+from hybrid.classifiers import adversarial_qnn, adversarial_rows, adversarial_states, aubry_andre
 from hybrid.classifiers.depolarized import MOST_QUBITS, Depolarized
 from hybrid.experiment import Case
 from hybrid.experiments import adversarial_qnn as paper
@@ -133,6 +136,13 @@ def test_rivals_have_as_many_parameters():
     assert total == {"qnn": [65, 260], "separable": [65 + 12, 260 + 22], "linear": [65, 257], "mlp": [67, 259]}
     control = model(build=adversarial_qnn.separable)[0]
     assert not any(len(op.qubits) > 1 for op in control.circuit.ops) and len(control.observables) == 5
+
+
+def test_frozen_angles_have_a_line_behind_them():
+    found = model(build=adversarial_qnn.frozen)
+    assert count_parameters(found) == {"quantum": 0, "classical": 4, "frozen": 65}
+    z = model()[0](encoded(3))  # drawn from the same seed
+    torch.testing.assert_close(found(encoded(3)), z @ found[1].weight.mT + found[1].bias)
 
 
 def test_logistic_regression_is_that():
@@ -251,7 +261,7 @@ def test_digits_are_two_classes_of_unit_length_divided_once():
 
 
 def test_tasks_with_images_of_their_own_need_data(tmp_path):
-    assert experiment.plan(PAPER, "quick", out=tmp_path / "out").tasks == ("digits-0-1", "digits-3-8")
+    assert experiment.plan(PAPER, "quick", out=tmp_path / "out").tasks == ("digits-0-1", "digits-3-8", "aubry-andre")
     with pytest.raises(ValueError, match=r"got the task mednist without data, expected a folder with .* with --data"):
         experiment.plan(PAPER, "quick", tasks=["mednist"], out=tmp_path / "out")
 
@@ -259,7 +269,7 @@ def test_tasks_with_images_of_their_own_need_data(tmp_path):
 @needs_images
 def test_tasks_without_their_images_are_left_out(tmp_path):
     bare = experiment.plan(PAPER, "quick", data=SHARED / "mnist", out=tmp_path / "out")
-    assert bare.tasks == ("digits-0-1", "digits-3-8", "mnist-1-9") and bare.left_out == ("mednist",)
+    assert bare.tasks == ("digits-0-1", "digits-3-8", "aubry-andre", "mnist-1-9") and bare.left_out == ("mednist",)
     assert experiment.plan(PAPER, "quick", data=SHARED, out=tmp_path / "out").tasks == PAPER.tasks
 
 
@@ -276,14 +286,99 @@ def test_images_are_the_papers_classes():
     assert 0.15 < maximum < 0.35  # 0.24 in the paper's own file
 
 
+# --- quantum data ----------------------------------------------------------------------------------------------------
+
+
+def chain(n, strength, phase):
+    """The Hamiltonian, from Kronecker products."""
+    sites = np.arange(n)
+    hopping = [dense.word(["I"] * i + [letter] * 2 + ["I"] * (n - i - 2)) for i in sites[:-1] for letter in "XY"]
+    fields = strength * np.cos(np.pi * (np.sqrt(5) - 1) * sites + phase)
+    return (
+        sum(hopping) / 2
+        + sum(f * dense.word(["I"] * i + ["Z"] + ["I"] * (n - i - 1)) for i, f in enumerate(fields)) / 2
+    )
+
+
+def test_states_are_those_of_a_quenched_chain():
+    states, y = aubry_andre.states(4, 6, seed=3)
+    rng = np.random.default_rng(3)
+    assert np.array_equal(y, rng.permutation([0, 1, 0, 1, 0, 1]))
+    for state, label, phase in zip(states, y, rng.uniform(0, 2 * np.pi, 6), strict=True):
+        expected = expm(-10j * chain(4, [1, 8][label], phase))[:, 0b0101]
+        assert close(state, expected, 1e-10)
+
+
+def test_localized_states_remember_where_they_began_and_thermal_ones_do_not():
+    states, y = aubry_andre.states(6, 200)
+    signs = np.array([[1 - 2 * (index >> (5 - q) & 1) for index in range(64)] for q in range(6)])
+    z = abs(states) ** 2 @ signs.T
+    imbalance = (z * [1, -1, 1, -1, 1, -1]).mean(1)
+    assert imbalance[y == 1].mean() > 0.6 > 0.3 > imbalance[y == 0].mean()
+    assert np.allclose((abs(states) ** 2).sum(1), 1) and np.allclose(z.sum(1), 0, atol=1e-9), "Z is conserved"
+
+
+def test_a_complex_state_is_turned_classified_and_measured_exactly():
+    n, rng = 3, np.random.default_rng(0)
+    state = rng.normal(size=8) + 1j * rng.normal(size=8)
+    state /= np.linalg.norm(state)
+    sample = adversarial_states.samples(state[None], n)[0].astype(float)
+    sample[16:] = rng.normal(size=9)
+    a, b, c = sample[16:].reshape(3, 3)
+    turned = dense.kron(*(dense.rz(c[q]) @ dense.ry(b[q]) @ dense.rx(a[q]) for q in range(n))) @ state
+    found = model(25, n, partial(adversarial_qnn.qnn, of=adversarial_states.STATES)).double()
+    own = found[0].circuit
+    gates = [op for op in own.ops if any("w" in slot for angle in op.angles for slot in angle.slots) or op.gate == CX]
+    trained = dense.unitary(
+        Circuit(n + 1, gates, own.n_inputs, own.n_weights), sample, found[0].weights.detach().numpy()
+    )
+    after = trained[:8, :8] @ turned  # the qubit in front takes no part
+    z = [(after.conj() @ dense.word(["I"] * q + ["Z"] + ["I"] * (n - q - 1)) @ after).real for q in range(n)]
+    probabilities = found(torch.tensor(sample[None])).softmax(-1)[0].detach().numpy()
+    assert own.n_weights == 36 and np.allclose(probabilities, [(1 + z[0]) / 2, (1 - z[0]) / 2], rtol=0, atol=1e-6)
+    measured = model(25, n, partial(adversarial_qnn.linear, of=adversarial_states.STATES)).double()[0]
+    z = [(turned.conj() @ dense.word(["I"] * q + ["Z"] + ["I"] * (n - q - 1)) @ turned).real for q in range(n)]
+    assert np.allclose(measured(torch.tensor(sample[None]))[0].detach().numpy(), z, rtol=0, atol=1e-6)
+    assert not measured.weights.numel()
+
+
+def test_attacks_turn_states_and_leave_them_as_they_are_otherwise(spied):
+    outcome = row("QNN, hardened").run(case("aubry-andre", n_qubits=4, eps=[0.1, 0.2]))
+    (own, options, X, _), *_ = spied.fits
+    assert X.shape == (20, 32 + 12) and not X[:, 32:].any() and np.allclose((X[:, :32] ** 2).sum(1), 1)
+    parts = adversarial_rows.samples(case("aubry-andre", n_qubits=4))
+    x, y = torch.as_tensor(parts.X_test), torch.as_tensor(parts.y_test)
+    for attack in (
+        options["attack"],
+        partial(pgd(0.2, n_steps=2, bounds=None), mask=options["attack"].keywords["mask"]),
+    ):
+        change = attack(own, x, y) - x
+        assert not change[:, :32].any() and 0.199 < change.abs().max() <= 0.2 * (1 + 1e-5)
+    extra = outcome.extra
+    assert extra["curves"]["pgd"][0] == outcome.score and all(0 <= extra[name] <= 1 for name in PAPER.also.values())
+    mask = torch.as_tensor(adversarial_states.changeable(4))
+    ascended = adversarial_qnn.masked_ascent(own, x, y, n_steps=1, scale=1.0, mask=mask) - x
+    assert not ascended[:, :32].any() and torch.allclose(ascended[:, 32:].abs().max(), torch.tensor(0.01), atol=1e-5)
+
+
+def test_rivals_on_states_see_what_is_measured():
+    builds = {name: partial(getattr(adversarial_qnn, name), of=adversarial_states.STATES) for name in ("linear", "mlp")}
+    counts = {name: count_parameters(model(2**7 + 18, 6, build)) for name, build in builds.items()}
+    assert counts["linear"] == {"quantum": 0, "classical": 7, "frozen": 0}
+    assert counts["mlp"] == {"quantum": 0, "classical": 9 * 8 + 1, "frozen": 0}  # 72 angles
+    control = model(2**7 + 18, 6, partial(adversarial_qnn.separable, of=adversarial_states.STATES))[0]
+    assert not any(op.gate == CX for op in control.circuit.ops) and len(control.observables) == 6
+
+
 # --- the experiment --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    levels = {level: {"seeds": 2, **case().settings} for level in PAPER.levels}
+    settings = {**case().settings, **case("aubry-andre", n_qubits=3, eps=[0.2], harden=0.2).settings}
+    levels = {level: {"seeds": 2, **settings} for level in PAPER.levels}
     plan = experiment.plan(
-        replace(PAPER, levels=levels), "quick", tasks=["digits-3-8"], out=tmp_path_factory.mktemp("run"), jobs=1
+        replace(PAPER, levels=levels), "quick", tasks=settings, out=tmp_path_factory.mktemp("run"), jobs=1
     )
     return experiment.run(plan, show=False)
 
@@ -292,7 +387,7 @@ def test_every_row_runs_and_its_curves_begin_with_the_clean_accuracy_and_fall(fi
     assert {each.name for each in finished.rows("digits-3-8")} == {each.name for each in PAPER.rows}
     for record in finished.records:
         extra = record["extra"]
-        assert extra["eps"] == [0, 0.02, 0.05]
+        assert extra["eps"] == ([0, 0.2] if record["unit"]["task"] == "aubry-andre" else [0, 0.02, 0.05])
         for attack, curve in extra["curves"].items():
             assert curve[0] == record["score"] and curve == sorted(curve, reverse=True) and extra[attack] == curve[1]
         assert all(0 <= extra[name] <= 1 for name in (*PAPER.also.values(), "from_linear", "to_linear"))
@@ -309,6 +404,7 @@ def test_the_verdict_has_what_attacks_leave_and_the_report_a_column_for_each(fin
     assert all(re.search(rf"{re.escape(row.name)} [\d.]+ / [\d.]+[;.]", transferred) for row in PAPER.rows)
     clean, pgd = (finished.scores("digits-3-8", "QNN", of).mean() for of in (None, "pgd"))
     assert lost.startswith(f"PGD of 0.02, in units of x̂, costs QNN on digits-3-8 {100 * (clean - pgd):.1f} points (")
+    assert said[3].startswith("PGD of 0.2, in radians, costs QNN on aubry-andre ")
     findings.write(finished)
     header = next(
         line for line in (finished.plan.out / "report.md").read_text().splitlines() if "masked ascent" in line
@@ -367,4 +463,4 @@ def test_rows_that_predict_one_class_are_named():
     found = planted({})
     found.records[4]["extra"]["constant"] = True
     label = "digits-0-1: QNN, hardened, seed 1"
-    assert f"One class is predicted for every image, which is no robustness: {label}." in paper.verdict(found)
+    assert f"One class is predicted for every sample, which is no robustness: {label}." in paper.verdict(found)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from hybrid.auditing import NAME, audit
 from hybrid.data import Dataset, from_arrays, load
 from hybrid.dressed import CONTROLS
 from hybrid.models import reuploading
-from qml import QRNN, QuantumLayer
+from qml import QGRU, QLSTM, QRNN, ParallelCircuits, QuantumLayer, Quanvolution2d
 
 x, w = inputs(2), weights(3, 2, 2)
 LAYERS = [
@@ -24,6 +25,7 @@ LAYERS = [
     for layer in range(3)
 ]
 CIRCUIT = Circuit(2, LAYERS, n_inputs=2, n_weights=12)  # data re-uploading with fixed scales
+ONE_QUBIT = Circuit(1, [RX(x[0], 0), RY(w[0, 0, 0], 0)], 1, 1)
 VARIANTS = ["hybrid", *CONTROLS, "surrogate"]
 ONE = {"seeds": 1, "epochs": 1, "learning_rates": (0.1, 0.001), "jobs": 1, "show": False}
 
@@ -178,6 +180,42 @@ def test_images_text_labels_and_a_data_set(tmp_path):
     assert found.comparison.records[0]["data"] == "iris"
 
 
+class Recurrent(nn.Module):
+    """Reads the two features as a sequence of two steps."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.rnn = kind(1, 1)
+        self.out = nn.Linear(self.rnn.output_size, 2)
+
+    def forward(self, X):
+        return self.out(self.rnn(X.mT[..., None])[0][-1])
+
+
+def of_patches():
+    return nn.Sequential(nn.Unflatten(1, (1, 1, 2)), Quanvolution2d(1, 2, (1, 2)), nn.Flatten(), nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize(
+    ("model", "n_layers", "quantum"),
+    [
+        (partial(Recurrent, QRNN), 1, 12),
+        (partial(Recurrent, QGRU), 3, 36),
+        (partial(Recurrent, QLSTM), 6, 72),
+        (lambda: nn.Sequential(ParallelCircuits(ONE_QUBIT, 2), nn.Linear(2, 2)), 1, 2),
+        (of_patches, 1, 4),
+    ],
+    ids=["QRNN", "QGRU", "QLSTM", "parallel circuits", "quanvolution"],
+)
+def test_quantum_layers_in_other_modules(model, n_layers, quantum, tmp_path):
+    settings = ONE | {"learning_rates": [0.1]}
+    found = audit(model, *of_a_line(), **settings, out=tmp_path)
+    parameters = {row[1]: found.comparison.of(row)[0]["parameters"] for row in found.comparison.rows}
+    assert list(parameters) == VARIANTS and parameters["hybrid"]["quantum"] == parameters["frozen"]["frozen"] == quantum
+    assert not parameters["removed"]["quantum"] and parameters["linear"]["classical"] >= n_layers
+    assert len(found.r2[0]) == n_layers and min(found.r2[0]) > 0.9, "each circuit has a surrogate of its own"
+
+
 def test_what_is_printed(finished):
     _, found = finished
     text = str(found)
@@ -283,16 +321,9 @@ def test_a_model_whose_layers_are_not_called_as_modules():
     )
 
 
-def test_recurrent_cells():
-    class Net(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.rnn, self.out = QRNN(1, 2), nn.Linear(2, 2)
-
-        def forward(self, X):
-            return self.out(self.rnn(X.mT[..., None])[0][-1])
-
-    refused(ValueError, "got an error from its control 'removed' .* unlike recurrent cells", Net)
+def test_nothing_to_train():
+    refused(ValueError, "got nothing to train in its control 'removed', expected weights .* a linear layer behind",
+            lambda: ParallelCircuits(ONE_QUBIT, 2))  # fmt: skip
 
 
 def test_lazy_layers():

@@ -6,12 +6,13 @@ import pytest
 import torch
 from tolerances import close
 from torch import nn
+from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
 
 from circuits import CX, RX, RY, Circuit, Probabilities, inputs, pauli, weights
 from circuits.templates import data_reuploading
 from hybrid import controls
 from hybrid.dressed import CONTROLS
-from qml import ParallelCircuits, QuantumLayer, Quanvolution2d
+from qml import QGRU, QLSTM, QRNN, ParallelCircuits, QuantumLayer, Quanvolution2d
 
 CIRCUIT = data_reuploading(2, n_layers=2)
 ALL = [None, *CONTROLS]
@@ -94,6 +95,61 @@ def test_every_parallel_circuit_has_a_linear_layer_of_its_own():
     assert close(row(samples(5, 6)), torch.cat(expected, -1), 1e-6)
 
 
+def linear(body, v):
+    return np.tanh(v @ body[0].weight.detach().numpy().T + body[0].bias.detach().numpy())
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def rnn(cell, x, h):
+    h = np.tanh(linear(cell.block.body, np.append(x, h)))
+    return h, (h,)
+
+
+def gru(cell, x, h):
+    r, z = (sigmoid(linear(gate.body, np.append(x, h))) for gate in (cell.reset_gate, cell.update_gate))
+    h = (1 - z) * np.tanh(linear(cell.candidate.body, np.append(x, r * h))) + z * h
+    return h, (h,)
+
+
+def lstm(cell, x, h, c):
+    gates = cell.forget_gate, cell.input_gate, cell.candidate, cell.output_gate
+    f, i, g, o = (linear(gate.body, np.append(x, h)) for gate in gates)
+    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    u = sigmoid(o) * np.tanh(c)
+    return linear(cell.to_output.body, u), (linear(cell.to_hidden.body, u)[: len(h)], c)
+
+
+RECURRENT = {QRNN: rnn, QGRU: gru, QLSTM: lstm}
+
+
+@pytest.mark.parametrize("kind", RECURRENT, ids=lambda kind: kind.__name__)
+def test_a_recurrent_layer_keeps_its_equations(kind):
+    row = made("linear", lambda: kind(2, 3, dtype=torch.float64))
+    series = samples(4, 2).double()
+    states = tuple(np.zeros(size) for size in row.state_sizes)
+    for step, y in zip(series.numpy(), row(series)[0], strict=True):
+        expected, states = RECURRENT[kind](row.cells[0], step, *states)
+        assert close(y, expected)
+
+
+@pytest.mark.parametrize("kind", RECURRENT, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("control", ALL)
+def test_recurrent_layers_and_packed_sequences(kind, control):
+    row = made(control, lambda: kind(2, 3, num_layers=2, dtype=torch.float64))
+    long, short = samples(5, 2).double().requires_grad_(), samples(3, 2).double()
+    packed, _ = row(pack_sequence([long, short]))
+    outputs, lengths = pad_packed_sequence(packed)
+    assert lengths.tolist() == [5, 3] and outputs.dtype == torch.float64
+    assert close(outputs[:, 0], row(long)[0]) and close(outputs[:3, 1], row(short)[0])
+    outputs.sum().backward()
+    trained = [parameter for parameter in row.parameters() if parameter.requires_grad]
+    assert bool(trained) == (control in (None, "linear", "separable"))
+    assert all(tensor.grad is not None for tensor in (long, *trained))
+
+
 def test_pretrained_weights_stay():
     model = nn.Sequential(nn.Linear(3, 2).requires_grad_(False), nn.Linear(2, 2), QuantumLayer(CIRCUIT))
     row = made(None, model)
@@ -109,7 +165,7 @@ class Scaled(nn.Module):
 @pytest.mark.parametrize(
     ("source", "kind", "text"),
     [
-        (nn.Linear(2, 2), ValueError, "got a model without a qml.QuantumLayer, expected one or more"),
+        (nn.Linear(2, 2), ValueError, "got a model without a qml.QuantumLayer, expected .* Quanvolution2d, QRNN"),
         (lambda: 3, TypeError, "got a function that returns int as a model, expected a torch model or a function"),
         ("model", TypeError, "got str as a model, expected a torch model or a function"),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -80,6 +81,17 @@ def test_the_tables_have_every_row_with_ours_and_the_papers_numbers(written):
     assert "| **QRNN** | 0.4 [0, 1.5] | 0.777 | 24 | 4 | 1,200 | 14 | 0.25 |" in lines, "an error is not negative"
     assert "| their GRU | – | 0.888 |  |  |  |  |  |" in lines
     assert sum(line.startswith(("| **QRNN", "| no circuit", "| AR", "| their")) for line in lines) == 3 + 2 + 2
+
+
+def test_bars_in_names_do_not_break_tables(tmp_path):
+    found = results({("laser", "|E|, QRNN"): [0.1, 0.2, 0.3]}, {"|E|, QRNN": "quantum"}, out=tmp_path)
+    plan = replace(found.plan, experiment=replace(found.experiment, metric="test |E|"))
+    findings.write(replace(found, plan=plan))
+    lines = (tmp_path / "report.md").read_text().splitlines()
+    header = next(line for line in lines if line.startswith("| row"))
+    row = next(line for line in lines if "QRNN" in line and line.startswith("| **"))
+    assert header.startswith(r"| row | test \|E\| |") and row.startswith(r"| **\|E\|, QRNN** | 0.2")
+    assert len({len(re.split(r"(?<!\\)\|", line)) for line in (header, row)}) == 1
 
 
 def attacked(**options):

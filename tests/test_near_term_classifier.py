@@ -41,10 +41,11 @@ def row(name):
 @pytest.mark.parametrize("bias", [True, False])
 def test_the_product_is_what_the_circuit_computes(words, bias):
     settings = {"n_layers": 5, "words": words, "bias": bias}
+    torch.manual_seed(0)
     model, circuit = near_term.Product(3, settings), readout_qubit(4, 5, words, bias)
     w, z = model.angles.detach().double().numpy(), np.array(list(itertools.product((0.0, 1.0), repeat=3)))
     expected = [matrices.expectation(circuit, string, w, [pauli("Y3")]) for string in z]
-    assert np.allclose(model(torch.tensor(z).float()).detach(), expected, atol=1e-5)
+    assert np.allclose(model(torch.tensor(z).float()).detach(), expected, rtol=0, atol=2e-5)  # complex64
 
 
 def test_product_and_circuit_start_and_train_alike():

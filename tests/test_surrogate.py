@@ -10,7 +10,7 @@ from circuits import CP, CRX, CX, RX, RY, Circuit, amplitudes, inputs, weights
 from circuits.templates import data_reuploading, zz_feature_map
 from hybrid import controls, surrogate
 from hybrid.surrogate import Waves
-from qml import ParallelCircuits, QuantumLayer
+from qml import ParallelCircuits, QGRUCell, QuantumLayer
 from qml.diagnostics.fourier import spectrum, steps
 
 x, w = inputs(2), weights(2)
@@ -145,3 +145,18 @@ def test_a_layer_called_by_keyword_and_one_that_is_not_called():
     replaced, report = surrogate.surrogate(model, samples(300), samples(100, seed=1))
     assert len(report["r2"]) == 1 and report["r2"][0] > 0.99
     assert isinstance(replaced.layer, controls.StandIn) and isinstance(replaced.spare, QuantumLayer)
+
+
+class First(nn.Module):
+    def forward(self, pair):
+        return pair[0]
+
+
+def test_gates_that_share_a_call_are_read_one_by_one():
+    torch.manual_seed(0)
+    cell = QGRUCell(1, 2)
+    parts = cell.reset_gate, cell.update_gate, cell.candidate
+    seen = surrogate.calls(nn.Sequential(cell, First()), samples(20, 1))
+    assert [len(y) for _, y in seen.values()] == [20, 20, 20]
+    for part, (v, y) in zip(parts, seen.values(), strict=True):
+        assert close(part(torch.tensor(v, dtype=torch.float32)), y, 1e-6)

@@ -8,6 +8,8 @@ units of x̂.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from backends import Backend
-from circuits import Circuit, pauli, z_each
+from circuits import Circuit, Observable, z_each
 from circuits.templates import interleaved_block_encoding
 from qml import QuantumLayer
 
@@ -44,34 +46,72 @@ def circuit(n_features: int, n_qubits: int) -> Circuit:
     return interleaved_block_encoding(n_qubits, n_features, n_blocks=4, scale=SCALE)
 
 
-def qnn(n_features: int, n_qubits: int, backend: Backend) -> nn.Module:
+@dataclass(frozen=True)
+class Samples:
+    """How classifiers take their samples, by the number of features and that of qubits.
+
+    Parameters
+    ----------
+    circuit
+        The circuit with its samples and its weights.
+    z
+        Z of every qubit, by their number.
+    measured
+        A circuit without weights, of which classical models take `z`; None where they take the samples as they are.
+    """
+
+    circuit: Callable[[int, int], Circuit]
+    z: Callable[[int], tuple[Observable, ...]]
+    measured: Callable[[int, int], Circuit] | None = None
+
+
+PIXELS = Samples(circuit, z_each)
+
+
+def qnn(n_features: int, n_qubits: int, backend: Backend, of: Samples = PIXELS) -> nn.Module:
     """Return the paper's classifier, x̂ -> logits of two classes."""
-    read = pauli(f"Z{n_qubits // 2 - 1}")
-    return nn.Sequential(QuantumLayer(circuit(n_features, n_qubits), read, backend), LogProbabilities())
+    read = of.z(n_qubits)[n_qubits // 2 - 1]
+    return nn.Sequential(QuantumLayer(of.circuit(n_features, n_qubits), read, backend), LogProbabilities())
 
 
-def separable(n_features: int, n_qubits: int, backend: Backend) -> nn.Module:
+def separable(n_features: int, n_qubits: int, backend: Backend, of: Samples = PIXELS) -> nn.Module:
     """Return it without CX.
 
     One qubit knows then of its own pixels only: all are read, and a trained linear layer makes logits of them, with
     some more parameters, which favours the control.
     """
-    layer = QuantumLayer(circuit(n_features, n_qubits).separable(), z_each(n_qubits), backend)
+    layer = QuantumLayer(of.circuit(n_features, n_qubits).separable(), of.z(n_qubits), backend)
     return nn.Sequential(layer, nn.Linear(n_qubits, 2))
 
 
-def linear(n_features: int, n_qubits: int, backend: Backend) -> nn.Module:
+def frozen(n_features: int, n_qubits: int, backend: Backend, of: Samples = PIXELS) -> nn.Module:
+    """Return it with angles as they are drawn, and a line through <Z> trained in their place."""
+    read = of.z(n_qubits)[n_qubits // 2 - 1]
+    layer = QuantumLayer(of.circuit(n_features, n_qubits), read, backend).requires_grad_(False)
+    return nn.Sequential(layer, nn.Linear(1, 2))
+
+
+def linear(n_features: int, n_qubits: int, backend: Backend, of: Samples = PIXELS) -> nn.Module:
     """Return logistic regression: 65 parameters for 64 pixels, as the circuit has, 257 for 256, where that has 260."""
-    return nn.Sequential(nn.Linear(n_features, 1), Opposite())
+    width, front = _front(n_features, n_qubits, backend, of)
+    return nn.Sequential(*front, nn.Linear(width, 1), Opposite())
 
 
-def mlp(n_features: int, n_qubits: int, backend: Backend) -> nn.Module:
+def mlp(n_features: int, n_qubits: int, backend: Backend, of: Samples = PIXELS) -> nn.Module:
     """Return a network of as few hidden units as have the circuit's number of parameters, one as a rule; tanh.
 
     Not ReLU, whose only unit may be dead from the start.
     """
-    width = max(1, round((circuit(n_features, n_qubits).n_weights - 1) / (n_features + 2)))
-    return nn.Sequential(nn.Linear(n_features, width), nn.Tanh(), nn.Linear(width, 1), Opposite())
+    width, front = _front(n_features, n_qubits, backend, of)
+    hidden = max(1, round((of.circuit(n_features, n_qubits).n_weights - 1) / (width + 2)))
+    return nn.Sequential(*front, nn.Linear(width, hidden), nn.Tanh(), nn.Linear(hidden, 1), Opposite())
+
+
+def _front(n_features: int, n_qubits: int, backend: Backend, of: Samples) -> tuple[int, list[nn.Module]]:
+    """Return how wide the samples of a classical model are, and what makes them so."""
+    if of.measured is None:
+        return n_features, []
+    return n_qubits, [QuantumLayer(of.measured(n_features, n_qubits), of.z(n_qubits), backend)]
 
 
 class Opposite(nn.Module):
@@ -82,7 +122,9 @@ class Opposite(nn.Module):
         return torch.cat([z, -z], -1) / 2
 
 
-def masked_ascent(model: nn.Module, x: Tensor, y: Tensor, n_steps: int = 10) -> Tensor:
+def masked_ascent(
+    model: nn.Module, x: Tensor, y: Tensor, n_steps: int = 10, scale: float = SCALE, mask: Tensor | None = None
+) -> Tensor:
     """Return what the paper attacks with: steps of Adam up the loss, on angles that are no background.
 
     Parameters
@@ -90,17 +132,21 @@ def masked_ascent(model: nn.Module, x: Tensor, y: Tensor, n_steps: int = 10) -> 
     model
         Gives logits.
     x : Tensor, shape (n, n_features)
-        x̂.
+        x̂, or other samples.
     y : Tensor, shape (n,)
         True classes.
     n_steps
         Of the paper's 7 to 10; each changes a pixel by about 0.005, in units of x̂.
+    scale
+        Radians per unit of a sample.
+    mask : Tensor, optional
+        Which values may change; those that are no background if not given.
     """
-    angles = (SCALE * x).requires_grad_()
-    bright: Any = angles.detach() > BACKGROUND
+    angles = (scale * x).requires_grad_()
+    allowed: Any = angles.detach() > BACKGROUND if mask is None else mask
     optimizer = torch.optim.Adam([angles], lr=ASCENT_RATE, maximize=True)
     for _ in range(n_steps):
-        loss = F.cross_entropy(model(angles / SCALE), y, reduction="sum")
-        angles.grad = bright * torch.autograd.grad(loss, angles)[0]
+        loss = F.cross_entropy(model(angles / scale), y, reduction="sum")
+        angles.grad = allowed * torch.autograd.grad(loss, angles)[0]
         optimizer.step()
-    return (angles / SCALE).detach()
+    return (angles / scale).detach()

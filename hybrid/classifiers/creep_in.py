@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from backends import Backend
+from hybrid.classifiers.local_unitaries import localised
 from hybrid.classifiers.rows import Settings
-from qml import DataReUploadingLinear, FlippedQuanv3x3
+from qml import DataReUploadingLinear, FlippedQuanv3x3, SpecialUnitary
 
 LEVELS = (0, 1, 2)
 
@@ -32,6 +33,7 @@ def build(
     relu: bool = False,
     unitary: bool = True,
     scale: float | None = None,
+    control: str | None = None,
 ) -> nn.Module:
     """Return the network.
 
@@ -51,11 +53,13 @@ def build(
         Whether the angles are real. Where they are complex, as published, training leaves the unitaries.
     scale : float, optional
         Where a trained factor on the probabilities of level 2 starts; none if not given, as published.
+    control : {"separable", "frozen"}, optional
+        Unitaries without entanglement, or as they are drawn: biases, and a linear layer, are trained then.
 
     Raises
     ------
     ValueError
-        If the level has another number.
+        If the level has another number, or the control another name.
     """
     if level not in LEVELS:
         raise ValueError(f"got level={level!r}, expected one of {', '.join(map(str, LEVELS))}")
@@ -64,7 +68,39 @@ def build(
     between = [nn.ReLU()] if relu else []
     convolutions = [_convolution(shape[0], first, level, unitary), *between]
     convolutions += [_convolution(first, second, level, unitary), *between]
-    return nn.Sequential(*convolutions, nn.Flatten(), _linear(n, n_classes, settings, level, unitary, scale))
+    model = nn.Sequential(*convolutions, nn.Flatten(), _linear(n, n_classes, settings, level, unitary, scale))
+    return _controlled(model, control)
+
+
+def matched(shape: Sequence[int], n_classes: int, settings: Settings, backend: Backend) -> nn.Module:
+    """Return level 0 with ReLU, with about as many parameters as level 2: by the channels of its second convolution."""
+    target, base, more = (
+        _count(
+            build(shape, n_classes, {**settings, "channels": [settings["channels"][0], n]}, backend, level, level < 2)
+        )
+        for level, n in ((2, settings["channels"][1]), (0, 1), (0, 2))
+    )
+    channels = max(1, 1 + round((target - base) / (more - base)))
+    chosen = {**settings, "channels": [settings["channels"][0], channels]}
+    return build(shape, n_classes, chosen, backend, relu=True)
+
+
+def _count(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _controlled(model: nn.Module, control: str | None) -> nn.Module:
+    match control:
+        case None:
+            return model
+        case "separable":
+            return localised(model)
+        case "frozen":
+            for module in model.modules():
+                if isinstance(module, SpecialUnitary):
+                    module.requires_grad_(False)
+            return model
+    raise ValueError(f"got control={control!r}, expected 'separable', 'frozen' or None")
 
 
 def _convolution(before: int, after: int, level: int, unitary: bool) -> nn.Module:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from backends import Backend
 from circuits import Circuit, Probabilities
 from circuits.templates import SU4, amplitude_encoding, few_data_qcnn
+from hybrid.classifiers.local_unitaries import localised
 from hybrid.classifiers.rows import Settings
 from qml import HamiltonianReuploading, QuantumLayer
 
@@ -57,6 +58,7 @@ def build(
     shared: bool = False,
     scale: float = 1.0,
     frozen: bool = False,
+    separable: bool = False,
 ) -> nn.Module:
     """Return the network of spectra.
 
@@ -76,12 +78,22 @@ def build(
         Factor on the probabilities.
     frozen : bool
         Whether the unitaries stay as they are drawn, and only times are trained.
+    separable : bool
+        Whether they do not entangle; what enters as a Hamiltonian still does.
     """
     n = _n_qubits(shape)
     whole: dict[str, Any] = {"blocks": [range(n)], "n_measured": n - 1} if settings["whole"] else {}
     model = HamiltonianReuploading(n, settings["n_layers"], n_classes, shared=shared, **whole)
     model.unitaries.requires_grad_(not frozen)
-    return Scaled(model, scale)
+    return Scaled(localised(model) if separable else model, scale)
+
+
+def dense(shape: Sequence[int], n_classes: int, settings: Settings, backend: Backend) -> nn.Module:
+    """Return a network of images, (2^n, 2^n), with one hidden layer and about as many parameters as QHE; tanh."""
+    n, spectrum = shape[0] * shape[1], (shape[0], shape[1] + 1)
+    total = sum(parameter.numel() for parameter in build(spectrum, n_classes, settings, backend).parameters())
+    width = max(1, round((total - n_classes) / (n + n_classes + 1)))
+    return nn.Sequential(nn.Flatten(), nn.Linear(n, width), nn.Tanh(), nn.Linear(width, n_classes))
 
 
 def qcnn(

@@ -26,7 +26,7 @@ from hybrid import catalogue, data, training
 from hybrid.baselines import logistic_regression
 from hybrid.classifiers.adam import DecayingAdam
 from hybrid.data import Dataset, Split
-from hybrid.experiment import Case, Outcome
+from hybrid.experiment import Case, Experiment, Outcome
 from hybrid.units import count_parameters
 
 Settings = Mapping[str, Any]
@@ -34,8 +34,7 @@ Build = Callable[..., nn.Module]
 Prepare = Callable[[Tensor, Settings], Tensor]  # images (N, C, H, W) to what a network takes
 Load = Callable[[Case], Split]
 
-TASKS = ("digits", "mnist")
-NEEDS_DATA = ("mnist",)  # digits are part of scikit-learn
+TASKS = ("digits", "mnist")  # digits are part of scikit-learn
 
 DATA = (
     "a folder with mnist/, fashion-mnist/, cifar10/, mednist/, …, such as 'qml data' fetches, "
@@ -44,6 +43,29 @@ DATA = (
 
 _TEST_SHARE = 0.2  # of the digits, which have no official test part, unless settings say another
 _AT_ONCE = 500  # test images that are classified at once
+
+
+def on_images(tasks: tuple[str, ...] = TASKS, **fields: Any) -> Experiment:
+    """Return an experiment on images: all tasks but digits need data, and scores are shares of what is right.
+
+    Parameters
+    ----------
+    tasks
+        Names of image sets.
+    **fields
+        The other ones of :class:`hybrid.experiment.Experiment`, and those that are not as said here.
+    """
+    usual: dict[str, Any] = {
+        "metric": "test accuracy",
+        "lower_is_better": False,
+        "needs_data": tuple(task for task in tasks if task != "digits"),
+        "data": DATA,
+        "files": files,
+        "check": check,
+        "least": 0.0,
+        "most": 1.0,
+    }
+    return Experiment(tasks=tasks, **usual | fields)
 
 
 def images(case: Case) -> Split:

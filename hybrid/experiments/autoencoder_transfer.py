@@ -57,7 +57,7 @@ LEVELS: dict[str, dict[str, Any]] = {
 
 def experiment() -> Experiment:
     """Return the experiment."""
-    return Experiment(
+    return rows.on_images(
         name="autoencoder-transfer",
         title="Quantum Transfer Learning for MNIST Classification (Sarkar 2024, second version 2025)",
         arxiv="arXiv:2408.03351",
@@ -65,10 +65,6 @@ def experiment() -> Experiment:
             "Latents of an autoencoder, reduced to 5 by PCA and encoded into 5 qubits, give a dense network about 75 % "
             "on MNIST, where all latents give its classical counterpart about 98 %."
         ),
-        metric="test accuracy",
-        lower_is_better=False,
-        tasks=rows.TASKS,
-        needs_data=rows.NEEDS_DATA,
         rows=tuple(_rows()),
         levels=LEVELS,
         published={HYBRID: {"mnist": "about 0.75"}, LATENTS: {"mnist": "about 0.98"}},
@@ -80,11 +76,6 @@ def experiment() -> Experiment:
             Claim("a trained circuit is better than the 5 scores that it encodes", TRAINED, SCORES),
         ),
         verdict=verdict,
-        data=rows.DATA,
-        files=rows.files,
-        check=rows.check,
-        least=0.0,
-        most=1.0,
     )
 
 

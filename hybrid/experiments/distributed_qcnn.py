@@ -49,7 +49,7 @@ LEVELS = {"quick": _level(2, 10, n_train=1000), "default": _level(5, 20, n_train
 
 def experiment() -> Experiment:
     """Return the experiment."""
-    return Experiment(
+    return rows.on_images(
         name="distributed-qcnn",
         title="Distributed hybrid QCNN for medical images (Li et al. 2025)",
         arxiv="arXiv:2501.06225",
@@ -58,9 +58,7 @@ def experiment() -> Experiment:
             "be cut into parts of 4 and 5 qubits. The paper's accuracies are not known to us."
         ),
         metric="balanced test accuracy",
-        lower_is_better=False,
         tasks=("digits", *MEDMNIST),
-        needs_data=MEDMNIST,
         rows=tuple(_rows()),
         levels=LEVELS,
         claims=(
@@ -68,12 +66,8 @@ def experiment() -> Experiment:
             Claim("training the circuit helps", UNCUT, FROZEN),
         ),
         verdict=verdict,
-        data=rows.DATA,
-        files=rows.files,
         check=check,
         packages=("qiskit-addon-cutting",),
-        least=0.0,
-        most=1.0,
     )
 
 

@@ -37,7 +37,7 @@ LEVELS: dict[str, dict[str, Any]] = {
 
 def experiment() -> Experiment:
     """Return the experiment."""
-    return Experiment(
+    return rows.on_images(
         name="hqnn-quanv",
         title="Quantum Machine Learning for Image Classification (Senokosov et al. 2023): HQNN-Quanv",
         arxiv="arXiv:2304.09224",
@@ -45,10 +45,6 @@ def experiment() -> Experiment:
             "A trained quanvolution that reduces the resolution is as accurate as a convolutional network with four "
             "times as many parameters, and more accurate than one with as many."
         ),
-        metric="test accuracy",
-        lower_is_better=False,
-        tasks=rows.TASKS,
-        needs_data=rows.NEEDS_DATA,
         rows=tuple(_rows()),
         levels=LEVELS,
         claims=(
@@ -56,11 +52,6 @@ def experiment() -> Experiment:
             Claim("better than a convolution of about as many weights, which has one channel", QUANV, SMALL),
             Claim("training the quanvolution helps", QUANV, FROZEN),
         ),
-        data=rows.DATA,
-        files=rows.files,
-        check=rows.check,
-        least=0.0,
-        most=1.0,
     )
 
 

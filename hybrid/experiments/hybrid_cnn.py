@@ -56,7 +56,7 @@ LEVELS: dict[str, dict[str, Any]] = {
 
 def experiment() -> Experiment:
     """Return the experiment."""
-    return Experiment(
+    return rows.on_images(
         name="hybrid-cnn",
         title="Hybrid Quantum-Classical Model for Image Classification (Shahzad 2025)",
         arxiv="arXiv:2509.13353",
@@ -64,10 +64,6 @@ def experiment() -> Experiment:
             "Hybrid models consistently outperform classical models in final accuracy, with fewer parameters, and are "
             "significantly more resilient to adversarial attacks on simpler data sets such as MNIST."
         ),
-        metric="test accuracy",
-        lower_is_better=False,
-        tasks=rows.TASKS,
-        needs_data=rows.NEEDS_DATA,
         rows=tuple(_rows()),
         levels=LEVELS,
         published={
@@ -76,11 +72,6 @@ def experiment() -> Experiment:
         },
         claims=tuple(_claims()),
         verdict=verdict,
-        data=rows.DATA,
-        files=rows.files,
-        check=rows.check,
-        least=0.0,
-        most=1.0,
         also=attacked.ALSO,
     )
 

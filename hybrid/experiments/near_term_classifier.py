@@ -58,7 +58,7 @@ LEVELS: dict[str, dict[str, Any]] = {
 
 def experiment() -> Experiment:
     """Return the experiment."""
-    return Experiment(
+    return rows.on_images(
         name="near-term-classifier",
         title="Classification with Quantum Neural Networks on Near Term Processors (Farhi and Neven 2018)",
         arxiv="arXiv:1802.06002",
@@ -66,8 +66,6 @@ def experiment() -> Experiment:
             "A circuit of gates exp(iθΣ) that reads one qubit learns to label strings of bits, as parity and majority "
             "of some of them, two digits of few pixels, superpositions of strings, and quantum states."
         ),
-        metric="test accuracy",
-        lower_is_better=False,
         tasks=(*STRINGS, "digits", STATES, "mnist"),
         needs_data=("mnist",),
         rows=tuple(_rows()),
@@ -83,11 +81,7 @@ def experiment() -> Experiment:
             Claim("it learns labels of states, which are not linear in the amplitudes", QNN, LOGISTIC, tasks=(STATES,)),
         ),
         verdict=verdict,
-        data=rows.DATA,
-        files=rows.files,
         check=check,
-        least=0.0,
-        most=1.0,
     )
 
 
