@@ -18,6 +18,7 @@ from qml.parallel import ParallelCircuits
 from qml.quanvolution import Quanvolution2d
 from qml.recurrent import QGRU, QLSTM, QRNN, QGRUCell, QLSTMCell, QRNNCell
 from qml.reservoir import QuantumReservoir
+from qml.single_qubits import SingleQubits
 from qml.special_unitary import SpecialUnitary
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "QuantumLayer",
     "QuantumReservoir",
     "Quanvolution2d",
+    "SingleQubits",
     "SpecialUnitary",
     "diagnose",
     "draw",
