@@ -41,6 +41,10 @@ def run(
     jobs: Annotated[int | None, typer.Option(help="Runs at once.", show_default="number of cores")] = None,
     scheduler: options.Scheduler = None,
     task: Annotated[str | None, typer.Option(help="Only these tasks, comma-separated.", show_default="all")] = None,
+    evaluate: Annotated[
+        str | None,
+        typer.Option(help="Run what is trained on another backend, as aer:shots=1024,noise=manila, and train nothing."),
+    ] = None,
 ) -> None:
     """Run a published experiment again, with the rows that it should have had, and say what is left of its claim.
 
@@ -50,11 +54,15 @@ def run(
         return _list()
     with wrong_input():
         level, tasks = _level(quick, full), _tasks(task, every)
+        if evaluate is not None:
+            _check_evaluate(name, every)
         given = {"seeds": seeds, "tasks": tasks, "backend": backend, "jobs": jobs, "scheduler": scheduler}
         folders = _folders(name, every, level, out)
         plans = [_plan(each, level, folder, data, every, given) for each, folder in folders.items()]
     for plan in plans:
         _say_what_is_left_out(plan)
+    if evaluate is not None:
+        return _evaluate(plans[0], evaluate)
     _finish(plans, (out or Path("runs")).absolute() if every else None)
 
 
@@ -74,6 +82,34 @@ def _tasks(task: str | None, every: bool) -> list[str] | None:
     if task is not None and every:
         raise ValueError("got --task with --all, expected one experiment: name it instead of --all.")
     return None if task is None else [name.strip() for name in task.split(",") if name.strip()]
+
+
+def _check_evaluate(name: str | None, every: bool) -> None:
+    from hybrid import experiment, experiments
+
+    if name is None or every:
+        raise ValueError("got --evaluate with --all, expected one experiment: name it instead of --all.")
+    if experiment.load(name).evaluate is None:
+        able = ", ".join(each for each in experiments.names() if experiment.load(each).evaluate is not None)
+        raise ValueError(f"got --evaluate for {name}, which keeps nothing to run again, expected one of {able}.")
+
+
+def _evaluate(plan: Plan, spec: str) -> None:
+    from backends.jobs import JobError
+
+    assert plan.experiment.evaluate is not None
+    with wrong_input(), resumable(lambda: "what was measured is lost, but for jobs on devices", JobError):
+        for line in plan.experiment.evaluate(plan, spec):
+            print(line, flush=True)
+
+
+def _command() -> str:
+    """Return the command line; without --evaluate, as that runs what the rest of it trains."""
+    words = sys.argv[1:]
+    if "--evaluate" in words:
+        place = words.index("--evaluate")
+        words = words[:place] + words[place + 2 :]
+    return shlex.join(["qml", *(word for word in words if not word.startswith("--evaluate="))])
 
 
 def _folders(name: str | None, every: bool, level: str, out: Path | None) -> dict[str, Path]:
@@ -96,7 +132,7 @@ def _plan(name: str, level: str, out: Path, data: Path | None, every: bool, give
     for_all = every or str(data) == os.environ.get(VARIABLE)
     if for_all and data is not None and data.exists() and not experiment.reads(found, data):
         data = None
-    return experiment.plan(found, level, out=out, data=data, command=shlex.join(["qml", *sys.argv[1:]]), **given)
+    return experiment.plan(found, level, out=out, data=data, command=_command(), **given)
 
 
 def _say_what_is_left_out(plan: Plan) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import cycle
+from itertools import cycle, zip_longest
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from backends import Backend
-from circuits.templates import single_qubit_reuploading
+from circuits.templates.single_qubit_reuploading import dealt, single_qubit_reuploading
 from qml.init import uniform_
 from qml.layer import QuantumLayer
 from qml.movable import OneCircuit
@@ -19,17 +19,18 @@ from qml.special_unitary import like_parameters
 Turn = tuple[int, int]
 
 #: The two axes that a rotation turns into one another, the first towards the second.
-_TURNS: dict[str, Turn] = {"RX": (1, 2), "RY": (2, 0), "RZ": (0, 1)}
+_RX, _RY, _RZ = (1, 2), (2, 0), (0, 1)
+_FEATURES = _RZ, _RY, _RZ
 
 
 class SingleQubits(OneCircuit):
     """Unentangled qubits, (*, n_features) -> (*, n_qubits): ``<Z_q>`` of the SVQC of Hsiao et al. (arXiv:2203.14348).
 
     ``r_q = prod_l R_X(θ_lq) … R_Y(x_2) R_Z(x_1) (1, 0, 0)``, with R the rotations of space, is where qubit q of
-    ``single_qubit_reuploading`` ends on the Bloch sphere, and ``<Z_q>`` its third component. The layer runs the circuit,
-    on any backend; ``bloch_vectors`` computes the closed form, in plain torch, with derivatives of any order. On the
-    exact simulator both are the same numbers at about the same speed; that so little is enough to know them says that
-    nothing is left for a quantum computer to do.
+    ``single_qubit_reuploading`` ends on the Bloch sphere, and ``<Z_q>`` its third component. The layer runs the
+    circuit, on any backend; ``bloch_vectors`` computes the closed form, in plain torch, with derivatives of any order.
+    On the exact simulator both are the same numbers at about the same speed; that so little is enough to know them says
+    that nothing is left for a quantum computer to do.
 
     Parameters
     ----------
@@ -122,26 +123,26 @@ class SingleQubits(OneCircuit):
             raise ValueError(
                 f"got features of shape {tuple(x.shape)}, expected (*, {self.in_features}): one angle per feature"
             )
-        one, turns = torch.ones_like(x[..., :1]), list(_turns(x))
-        vectors = [one, 0 * one, 0 * one]  # of one qubit until the angles tell them apart
+        turns = [(axes, each.cos(), each.sin()) for axes, each in zip(cycle(_FEATURES), self._dealt(x), strict=False)]
+        start = torch.ones_like(turns[0][1])
+        vectors = [start, 0 * start, 0 * start]
         for layer in angles.unflatten(0, (self.n_layers, self.out_features)):
-            for axes, cos, sin in turns:
+            for axes, cos, sin in (*turns, (_RX, layer.cos(), layer.sin())):
                 _turn(vectors, axes, cos, sin)
-            _turn(vectors, _TURNS["RX"], layer.cos(), layer.sin())
-        return torch.stack(torch.broadcast_tensors(*vectors), -1)
+        return torch.stack(vectors, -1)
+
+    def _dealt(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return the angles of the first turn of all qubits, (*, n_qubits), of the second, …; 0 where there is none."""
+        hands = dealt(self.out_features, self.in_features)
+        columns = list(zip_longest(*hands, fillvalue=self.in_features))
+        return nn.functional.pad(x, (0, 1))[..., torch.tensor(columns, device=x.device)].unbind(-2)
 
     def extra_repr(self) -> str:
         """Return what ``print(layer)`` shows beside the circuit."""
         return f"{self.out_features}, n_layers={self.n_layers}, n_features={self.in_features}"
 
 
-def _turns(x: Tensor) -> list[tuple[Turn, Tensor, Tensor]]:
-    """Return axes, cosine and sine, (*, 1), of the rotation by every feature: about z, y, z, y, …, as RZ, RY, RZ."""
-    columns = zip(x.cos().split(1, -1), x.sin().split(1, -1), strict=True)
-    return [(_TURNS[name], *each) for name, each in zip(cycle(("RZ", "RY", "RZ")), columns, strict=False)]
-
-
 def _turn(vectors: list[Tensor], axes: Turn, cos: Tensor, sin: Tensor) -> None:
-    """Rotate in place of the list: its components are tensors (*, n_qubits), or (*, 1) where all qubits agree."""
+    """Rotate the vectors of all qubits: the list of their three components, (*, n_qubits) each, is changed."""
     i, j = axes
     vectors[i], vectors[j] = cos * vectors[i] - sin * vectors[j], sin * vectors[i] + cos * vectors[j]

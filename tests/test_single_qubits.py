@@ -20,9 +20,17 @@ from circuits.templates import single_qubit_reuploading
 from qml import SingleQubits
 from qml.movable import Movable
 
-SIZES = [(1, 1, 1), (2, 3, 2), (4, 1, 3), (3, 2, 6), (2, 2, 8)]  # n_qubits, n_layers, n_features
+# n_qubits, n_layers, n_features, and which of these enter each qubit.
+HANDS = {
+    (1, 1, 1): [[0]],
+    (2, 3, 2): [[0, 1]] * 2,
+    (4, 1, 3): [[0, 1, 2]] * 4,
+    (3, 2, 6): [[0, 1, 2], [3, 4, 5], [0, 1, 2]],
+    (2, 2, 8): [[0, 1, 2, 6, 7], [3, 4, 5]],
+    (1, 2, 5): [[0, 1, 2, 3, 4]],
+}
 
-each_size = pytest.mark.parametrize("size", SIZES, ids=str)
+each_size = pytest.mark.parametrize("size", HANDS, ids=str)
 
 
 def made(*size, **options):
@@ -57,8 +65,8 @@ def test_the_closed_form_is_pennylanes(size):
         for q in range(n_qubits):
             qp.Hadamard(q)
             for layer in angles:
-                for value, gate in zip(x, itertools.cycle([qp.RZ, qp.RY, qp.RZ]), strict=False):
-                    gate(value, q)
+                for i, gate in zip(HANDS[size][q], itertools.cycle([qp.RZ, qp.RY, qp.RZ]), strict=False):
+                    gate(x[i], q)
                 qp.RX(layer[q], q)
         return [qp.expval(each(q)) for q in range(n_qubits) for each in (qp.PauliX, qp.PauliY, qp.PauliZ)]
 

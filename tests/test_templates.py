@@ -379,14 +379,21 @@ def test_single_qubit_reuploading_is_pennylanes(n_qubits, n_features, entangle):
     circuit = single_qubit_reuploading(n_qubits, 2, n_features, entangle)
     x, w = draw(n_features), draw((2, n_qubits), seed=1)
     pairs = {1: [], 2: [(0, 1)], 3: [(0, 1), (1, 2), (2, 0)]}[n_qubits]
+    threes = [[0, 1, 2][:n_features], [3, 4, 5][: n_features - 3], [6, 7][: n_features - 6]]
+    first, second, third = threes[0], threes[1] if n_features > 3 else [], threes[2] if n_features > 6 else []
+    hands = {
+        1: [first + second + third],
+        2: [first + third, second or first],
+        3: [first, second or first, third or first],
+    }[n_qubits]
 
     def theirs():
         for q in range(n_qubits):
             qp.Hadamard(q)
         for layer in w:
-            for i, value in enumerate(x):
-                for q in range(n_qubits):
-                    (qp.RY if i % 3 == 1 else qp.RZ)(value, q)
+            for q, own in enumerate(hands):
+                for i, which in enumerate(own):
+                    (qp.RY if i % 3 == 1 else qp.RZ)(x[which], q)
             for pair in pairs if entangle else []:
                 qp.CZ(pair)
             for q in range(n_qubits):
