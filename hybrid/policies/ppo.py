@@ -131,6 +131,11 @@ def train(
         Trained, in eval mode.
     Episodes
         Of the training.
+
+    Raises
+    ------
+    ValueError
+        If no episode ends within the steps.
     """
     episodes = Episodes(tell, settings["total_steps"])
     agent = PPO(
@@ -143,6 +148,11 @@ def train(
         **{name: settings[name] for name in _TERMS},
     )
     agent.learn(settings["total_steps"], episodes)
+    if not episodes.returns:
+        raise ValueError(
+            f"got total_steps={settings['total_steps']} on {task}, in which no episode ended, expected more: "
+            f"{settings['n_envs'] * environments.n_steps(task)} are enough for one in each environment"
+        )
     policy: Any = agent.policy.eval()
     return policy, episodes
 
