@@ -203,9 +203,9 @@ def test_angles_are_trained_unless_they_are_frozen():
 def test_training_runs_on_the_backend_of_the_case(monkeypatch):
     backend = DenseBackend()
     monkeypatch.setattr(Case, "make_backend", lambda self: backend)
-    found = run("SVQC, outputs once", "cartpole", total_steps=64, n_steps=32, n_epochs=1)
+    found = run("SVQC, outputs once", "cartpole", total_steps=64, n_steps=32, n_epochs=1, n_qubits=1)
     monkeypatch.undo()
-    other = run("SVQC, outputs once", "cartpole", total_steps=64, n_steps=32, n_epochs=1)
+    other = run("SVQC, outputs once", "cartpole", total_steps=64, n_steps=32, n_epochs=1, n_qubits=1)
     assert len(backend.calls) > 32 and found.extra["curve"] == other.extra["curve"]
 
 
