@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,19 +51,18 @@ def run(
 
     Stop it whenever you like: the same command goes on where it was, and what is finished is kept.
     """
-    if name is None and not every:
+    if name is None and not every and evaluate is None:
         return _list()
     with wrong_input():
         level, tasks = _level(quick, full), _tasks(task, every)
-        if evaluate is not None:
-            _check_evaluate(name, every)
+        replay = None if evaluate is None else _replay(name, every)
         given = {"seeds": seeds, "tasks": tasks, "backend": backend, "jobs": jobs, "scheduler": scheduler}
         folders = _folders(name, every, level, out)
         plans = [_plan(each, level, folder, data, every, given) for each, folder in folders.items()]
     for plan in plans:
         _say_what_is_left_out(plan)
-    if evaluate is not None:
-        return _evaluate(plans[0], evaluate)
+    if replay is not None:
+        return _print_lines(partial(replay, plans[0], evaluate))
     _finish(plans, (out or Path("runs")).absolute() if every else None)
 
 
@@ -84,22 +84,24 @@ def _tasks(task: str | None, every: bool) -> list[str] | None:
     return None if task is None else [name.strip() for name in task.split(",") if name.strip()]
 
 
-def _check_evaluate(name: str | None, every: bool) -> None:
+def _replay(name: str | None, every: bool) -> Callable[..., Iterator[str]]:
+    """Return what --evaluate does."""
     from hybrid import experiment, experiments
 
     if name is None or every:
-        raise ValueError("got --evaluate with --all, expected one experiment: name it instead of --all.")
-    if experiment.load(name).evaluate is None:
+        raise ValueError("got --evaluate without an experiment, or with --all, expected one: qml run NAME --evaluate …")
+    found = experiment.load(name).evaluate
+    if found is None:
         able = ", ".join(each for each in experiments.names() if experiment.load(each).evaluate is not None)
         raise ValueError(f"got --evaluate for {name}, which keeps nothing to run again, expected one of {able}.")
+    return found
 
 
-def _evaluate(plan: Plan, spec: str) -> None:
+def _print_lines(lines: Callable[[], Iterator[str]]) -> None:
     from backends.jobs import JobError
 
-    assert plan.experiment.evaluate is not None
-    with wrong_input(), resumable(lambda: "what was measured is lost, but for jobs on devices", JobError):
-        for line in plan.experiment.evaluate(plan, spec):
+    with wrong_input(), resumable(lambda: "what devices have measured is kept", JobError):
+        for line in lines():
             print(line, flush=True)
 
 

@@ -46,6 +46,7 @@ def trained(tmp_path_factory):
     return plan, experiment.run(plan, show=False)
 
 
+@pytest.mark.slow
 def test_every_row_runs_on_every_task(tmp_path, monkeypatch):
     monkeypatch.setattr(rows, "N_LAST", 5)
     found = experiment.run(planned(tmp_path, tuple(EPISODES), seeds=1), show=False)
@@ -180,9 +181,10 @@ def test_an_experiment_without_replays_says_which_have_some(run):
     assert run("run", "near-term-classifier", "--evaluate", "aer") == (2, "", f"qml: {message}\n")
 
 
-def test_one_experiment_is_replayed(run):
-    message = "got --evaluate with --all, expected one experiment: name it instead of --all."
-    assert run("run", "--all", "--evaluate", "aer") == (2, "", f"qml: {message}\n")
+@pytest.mark.parametrize("arguments", [[], ["--all"]])
+def test_one_experiment_is_replayed(arguments, run):
+    message = "got --evaluate without an experiment, or with --all, expected one: qml run NAME --evaluate …"
+    assert run("run", *arguments, "--evaluate", "aer") == (2, "", f"qml: {message}\n")
 
 
 def test_a_policy_is_a_torch_module_that_is_trained_alone():
