@@ -14,7 +14,7 @@ import hashlib
 import importlib
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -94,7 +94,8 @@ class Outcome:
     seconds
         ``{"training": …, "prediction": …}``.
     extra
-        More to keep, as JSON has it. ``target`` and ``prediction``, two lists of numbers of one length, are drawn.
+        More to keep, as JSON has it. ``target`` and ``prediction``, two lists of numbers of one length, are drawn, and
+        so is ``curve``, ``{"x": […], "y": […]}``, of how it was learnt: every seed of a row has the same x.
 
     Raises
     ------
@@ -120,6 +121,9 @@ class Outcome:
         target, prediction = (self.extra.get(name, []) for name in ("target", "prediction"))
         if len(target) != len(prediction):
             raise ValueError(f"got {len(target)} targets and {len(prediction)} predictions, expected as many of both")
+        x, y = (self.extra.get("curve", {"x": [], "y": []})[name] for name in "xy")
+        if len(x) != len(y):
+            raise ValueError(f"got {len(x)} x and {len(y)} y of a curve, expected as many of both")
 
 
 @dataclass(frozen=True)
@@ -200,6 +204,11 @@ class Experiment:
         order. Their means over the seeds are what is compared.
     drawing
         Draws one more figure for the report, ``drawing.png``.
+    curves
+        What x and y are of the ``curve`` that outcomes have in their ``extra``.
+    evaluate
+        What ``--evaluate`` does, for an experiment whose trained rows can be run on another backend: a function of the
+        plan and of the backend's name, that yields lines to print. It raises ValueError where nothing is trained yet.
     """
 
     name: str
@@ -224,6 +233,8 @@ class Experiment:
     also: Mapping[str, str] = field(default_factory=dict)
     per: str | None = None
     drawing: Callable[[Results], Figure] | None = None
+    curves: tuple[str, str] = ("x", "y")
+    evaluate: Callable[[Plan, str], Iterator[str]] | None = None
 
     def __post_init__(self) -> None:
         if set(self.levels) != set(LEVELS) or not all("seeds" in level for level in self.levels.values()):

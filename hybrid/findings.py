@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 #: Okabe and Ito's colours, one per kind of row.
 _COLOURS = {"quantum": "#0072B2", "control": "#CC79A7", "classical": "#D55E00", "trivial": "#000000"}
 
+#: Tells rows of one kind apart where they are lines.
+_DASHES = ("-", "--", "-.", ":")
+
 _NOT_GIVEN = "not given"
 
 _SCOPE = (
@@ -66,6 +69,8 @@ def write(results: Results) -> list[Path]:
         plots["predictions.png"] = predictions_plot(results)
     if results.experiment.drawing is not None:
         plots["drawing.png"] = results.experiment.drawing(results)
+    if any(_curves(results, task) for task in results.tasks):
+        plots["curves.png"] = curves_plot(results)
     return pages.write(results.plan.out, "findings", plots, {**_section(results), **_details(results)})
 
 
@@ -128,6 +133,40 @@ def predictions_plot(results: Results) -> Figure:
         axes.grid(alpha=0.3)
     axes.set_xlabel("step of the test part (first seed)")
     return figure
+
+
+def curves_plot(results: Results) -> Figure:
+    """Plot how the rows that have a curve learnt, one panel per task: mean over the seeds with its 95 % interval."""
+    tasks = [task for task in results.tasks if _curves(results, task)]
+    figure = pages.figure(8, 0.4 + 3.6 * len(tasks))
+    for axes, task in zip(figure.subplots(len(tasks), squeeze=False)[:, 0], tasks, strict=True):
+        for i, (row, x, y) in enumerate(_curves(results, task)):
+            _draw_curve(axes, row, x, y, _DASHES[i % len(_DASHES)])
+        axes.set_title(task, loc="left", fontweight="bold")
+        axes.set_ylabel(results.experiment.curves[1])
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small", frameon=False)
+        axes.grid(alpha=0.3)
+    axes.set_xlabel(results.experiment.curves[0])
+    return figure
+
+
+def _draw_curve(axes: Axes, row: Row, x: np.ndarray, y: np.ndarray, dashes: str) -> None:
+    found = [statistics.interval(values) for values in y.T]
+    mean = np.array([each.mean for each in found])
+    axes.plot(x, mean, color=_COLOURS[row.kind], linestyle=dashes, linewidth=1.4, label=row.name)
+    ends = [np.array([getattr(each, end) for each in found]) for end in ("low", "high")]
+    low, high = (np.where(np.isnan(end), mean, end) for end in ends)
+    axes.fill_between(x, low, high, color=_COLOURS[row.kind], alpha=0.1, linewidth=0)
+
+
+def _curves(results: Results, task: str) -> list[tuple[Row, np.ndarray, np.ndarray]]:
+    """Return the rows that have a curve, with x, (n,), and y of every seed, (n_seeds, n)."""
+    found = []
+    for row in results.rows(task):
+        curves = [record["extra"]["curve"] for record in results.of(task, row.name) if "curve" in record["extra"]]
+        if curves:
+            found.append((row, np.array(curves[0]["x"]), np.array([curve["y"] for curve in curves])))
+    return found
 
 
 def _draw_scores(axes: Axes, results: Results, task: str) -> None:

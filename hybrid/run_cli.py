@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,20 +42,27 @@ def run(
     jobs: Annotated[int | None, typer.Option(help="Runs at once.", show_default="number of cores")] = None,
     scheduler: options.Scheduler = None,
     task: Annotated[str | None, typer.Option(help="Only these tasks, comma-separated.", show_default="all")] = None,
+    evaluate: Annotated[
+        str | None,
+        typer.Option(help="Run what is trained on another backend, as aer:shots=1024,noise=manila, and train nothing."),
+    ] = None,
 ) -> None:
     """Run a published experiment again, with the rows that it should have had, and say what is left of its claim.
 
     Stop it whenever you like: the same command goes on where it was, and what is finished is kept.
     """
-    if name is None and not every:
+    if name is None and not every and evaluate is None:
         return _list()
     with wrong_input():
         level, tasks = _level(quick, full), _tasks(task, every)
+        replay = None if evaluate is None else _replay(name, every)
         given = {"seeds": seeds, "tasks": tasks, "backend": backend, "jobs": jobs, "scheduler": scheduler}
         folders = _folders(name, every, level, out)
         plans = [_plan(each, level, folder, data, every, given) for each, folder in folders.items()]
     for plan in plans:
         _say_what_is_left_out(plan)
+    if replay is not None:
+        return _print_lines(partial(replay, plans[0], evaluate))
     _finish(plans, (out or Path("runs")).absolute() if every else None)
 
 
@@ -74,6 +82,36 @@ def _tasks(task: str | None, every: bool) -> list[str] | None:
     if task is not None and every:
         raise ValueError("got --task with --all, expected one experiment: name it instead of --all.")
     return None if task is None else [name.strip() for name in task.split(",") if name.strip()]
+
+
+def _replay(name: str | None, every: bool) -> Callable[..., Iterator[str]]:
+    """Return what --evaluate does."""
+    from hybrid import experiment, experiments
+
+    if name is None or every:
+        raise ValueError("got --evaluate without an experiment, or with --all, expected one: qml run NAME --evaluate …")
+    found = experiment.load(name).evaluate
+    if found is None:
+        able = ", ".join(each for each in experiments.names() if experiment.load(each).evaluate is not None)
+        raise ValueError(f"got --evaluate for {name}, which keeps nothing to run again, expected one of {able}.")
+    return found
+
+
+def _print_lines(lines: Callable[[], Iterator[str]]) -> None:
+    from backends.jobs import JobError
+
+    with wrong_input(), resumable(lambda: "what devices have measured is kept", JobError):
+        for line in lines():
+            print(line, flush=True)
+
+
+def _command() -> str:
+    """Return the command line; without --evaluate, as that runs what the rest of it trains."""
+    words = sys.argv[1:]
+    if "--evaluate" in words:
+        place = words.index("--evaluate")
+        words = words[:place] + words[place + 2 :]
+    return shlex.join(["qml", *(word for word in words if not word.startswith("--evaluate="))])
 
 
 def _folders(name: str | None, every: bool, level: str, out: Path | None) -> dict[str, Path]:
@@ -96,7 +134,7 @@ def _plan(name: str, level: str, out: Path, data: Path | None, every: bool, give
     for_all = every or str(data) == os.environ.get(VARIABLE)
     if for_all and data is not None and data.exists() and not experiment.reads(found, data):
         data = None
-    return experiment.plan(found, level, out=out, data=data, command=shlex.join(["qml", *sys.argv[1:]]), **given)
+    return experiment.plan(found, level, out=out, data=data, command=_command(), **given)
 
 
 def _say_what_is_left_out(plan: Plan) -> None:

@@ -19,6 +19,7 @@ from qml.quanvolution import Quanvolution2d
 from qml.qutrit import QutritFilter
 from qml.recurrent import QGRU, QLSTM, QRNN, QGRUCell, QLSTMCell, QRNNCell
 from qml.reservoir import QuantumReservoir
+from qml.single_qubits import SingleQubits
 from qml.special_unitary import SpecialUnitary
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "QuantumReservoir",
     "Quanvolution2d",
     "QutritFilter",
+    "SingleQubits",
     "SpecialUnitary",
     "diagnose",
     "draw",

@@ -333,6 +333,7 @@ def test_a_row_that_cannot_be_told_from_others_is_refused(tmp_path):
         (lambda: Outcome(1.0, NONE, NO_TIME, {"a": np.ones(2)}), r"got extra, .*ndarray.*, expected what JSON can hol"),
         (lambda: Outcome(1.0, NONE, NO_TIME, {"a": np.nan}), r"got extra, .*, expected what JSON can hold: finite num"),
         (lambda: Outcome(1.0, NONE, NO_TIME, {"target": [1.0]}), r"got 1 targets and 0 predictions, expected as many"),
+        (lambda: Outcome(1.0, NONE, NO_TIME, {"curve": {"x": [1, 2], "y": [0.5]}}), r"got 2 x and 1 y of a curve"),
         (lambda: replace(TOY, levels={"quick": {}}), r"got levels \['quick'\], expected quick, default, full, each wi"),
         (lambda: replace(TOY, rows=TOY.rows[:1] * 2), r"got the rows \['circuit', 'circuit'\], expected one or more"),
         (lambda: replace(TOY, tasks=()), r"got the tasks \[\], expected one or more, each with a name of its own"),

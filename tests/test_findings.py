@@ -254,6 +254,36 @@ def test_the_plot_of_predictions_shows_the_best_rows_that_have_some(lower_is_bet
     np.testing.assert_array_equal(lines[best], traces[best]["prediction"])
 
 
+def curved(**options):
+    curves = {name: {"curve": {"x": [10, 20], "y": [i, 2.0 * i]}} for i, name in enumerate(("QRNN", "no circuit"), 1)}
+    found = results(SCORES, KINDS, extra=curves, curves=("step", "mean return"), **options)
+    for i, record in enumerate(found.of("laser", "QRNN")):
+        record["extra"] = {"curve": {"x": [10, 20], "y": [[0.1, 0.2, 0.9][i], 7.0]}}
+    return found
+
+
+def test_the_plot_of_curves_shows_means_and_intervals_of_the_rows_that_have_one():
+    panels = findings.curves_plot(curved()).axes
+    assert [axes.get_title(loc="left") for axes in panels] == ["NARMA5", "laser"]
+    assert [panels[1].get_xlabel(), panels[1].get_ylabel()] == ["step", "mean return"]
+    lines = {line.get_label(): line for line in panels[1].get_lines()}
+    assert list(lines) == ["QRNN", "no circuit"]
+    assert [line.get_linestyle() for line in lines.values()] == ["-", "--"]
+    np.testing.assert_allclose(lines["QRNN"].get_xydata(), [[10, 0.4], [20, 7.0]])
+    half = 4.302653 * np.std([0.1, 0.2, 0.9], ddof=1) / 3**0.5
+    (band,) = panels[1].collections[0].get_paths()
+    found = band.vertices[:, 1][band.vertices[:, 0] == 10]
+    np.testing.assert_allclose([found.min(), found.max()], [0.4 - half, 0.4 + half], rtol=1e-6)
+    assert set(band.vertices[:, 1][band.vertices[:, 0] == 20]) == {7.0}, "seeds that agree have no interval"
+
+
+def test_a_report_shows_the_curves(tmp_path):
+    files = findings.write(curved(out=tmp_path))
+    assert {file.name for file in files} == {"report.md", "report.html", "scores.png", "curves.png"}
+    assert "![Learning curves](curves.png)" in (tmp_path / "report.md").read_text()
+    Page(tmp_path / "report.html").check([tmp_path / "scores.png", tmp_path / "curves.png"])
+
+
 # --- one page for all ------------------------------------------------------------------------------------------------
 
 

@@ -107,7 +107,7 @@ def test_run_lists_and_its_options_exist(tmp_path):
     assert commands == ["run", "run NAME --quick", "run --all --quick"]
     done = subprocess.run([QML, "run", "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     options = set(re.findall(r"--\w+", page))
-    assert len(options) == 9 and options <= set(re.findall(r"--\w+", done.stdout)), done.stderr
+    assert len(options) == 10 and options <= set(re.findall(r"--\w+", done.stdout)), done.stderr
 
 
 def test_plan_command_runs(tmp_path):

@@ -40,6 +40,7 @@ from circuits.templates import (
     recurrent_block,
     reed_muller,
     simplified_two_design,
+    single_qubit_reuploading,
     strongly_entangling,
     tree_tensor_network,
     zz_feature_map,
@@ -366,6 +367,46 @@ def test_a_ring_of_two_couples_once():
 def test_wrong_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+# Single qubits
+
+
+@pytest.mark.parametrize("entangle", [True, False])
+@pytest.mark.parametrize("n_features", [1, 2, 3, 4, 8])
+@pytest.mark.parametrize("n_qubits", [1, 2, 3])
+def test_single_qubit_reuploading_is_pennylanes(n_qubits, n_features, entangle):
+    circuit = single_qubit_reuploading(n_qubits, 2, n_features, entangle)
+    x, w = draw(n_features), draw((2, n_qubits), seed=1)
+    pairs = {1: [], 2: [(0, 1)], 3: [(0, 1), (1, 2), (2, 0)]}[n_qubits]
+    threes = [[0, 1, 2][:n_features], [3, 4, 5][: n_features - 3], [6, 7][: n_features - 6]]
+    first, second, third = threes[0], threes[1] if n_features > 3 else [], threes[2] if n_features > 6 else []
+    hands = {
+        1: [first + second + third],
+        2: [first + third, second or first],
+        3: [first, second or first, third or first],
+    }[n_qubits]
+
+    def theirs():
+        for q in range(n_qubits):
+            qp.Hadamard(q)
+        for layer in w:
+            for q, own in enumerate(hands):
+                for i, which in enumerate(own):
+                    (qp.RY if i % 3 == 1 else qp.RZ)(x[which], q)
+            for pair in pairs if entangle else []:
+                qp.CZ(pair)
+            for q in range(n_qubits):
+                qp.RX(layer[q], q)
+
+    assert same(circuit, pennylane_unitary(theirs, n_qubits), x, w)
+
+
+def test_the_entanglers_of_single_qubits_reach_readouts_of_z():
+    x, w = draw(3), draw(3, seed=1)
+    one, other = (single_qubit_reuploading(3, 1, entangle=on) for on in (True, False))
+    found, apart = (dense.expectation(circuit, x, w, z_each(3)) for circuit in (one, other))
+    assert np.abs(np.subtract(found, apart)).min() > 1e-3
 
 
 # Data re-uploading, against matrices written from the paper

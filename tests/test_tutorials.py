@@ -75,10 +75,18 @@ SHRUNK = {
         "widths = (2, 4, 6, 8)": "widths = (2, 3, 4)",
         "n_repeats, shots = 100, 1000": "n_repeats, shots = 3, 100",
     },
+    "13_a_quantum_policy": {
+        "n_steps = 20_480": "n_steps = 1024",
+        "seeds = range(2)": "seeds = range(1)",
+        "n_played = 5": "n_played = 1",
+    },
 }
 
 # Libraries that one notebook alone needs.
-NEEDED = {"11_noise_extrapolation_and_cutting": "qiskit_addon_cutting"}
+NEEDED = {
+    "11_noise_extrapolation_and_cutting": "qiskit_addon_cutting",
+    "13_a_quantum_policy": "stable_baselines3",
+}
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 

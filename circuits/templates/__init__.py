@@ -21,6 +21,7 @@ from circuits.templates.qcnn import kept_qubits, qcnn
 from circuits.templates.readout_qubit import boolean_function, readout_qubit, reed_muller
 from circuits.templates.recurrent_block import recurrent_block
 from circuits.templates.simplified_two_design import simplified_two_design
+from circuits.templates.single_qubit_reuploading import single_qubit_reuploading
 from circuits.templates.strongly_entangling import strongly_entangling
 from circuits.templates.tree_tensor_network import tree_tensor_network
 from circuits.templates.zz_feature_map import zz_feature_map
@@ -47,6 +48,7 @@ __all__ = [
     "recurrent_block",
     "reed_muller",
     "simplified_two_design",
+    "single_qubit_reuploading",
     "strongly_entangling",
     "tree_tensor_network",
     "zz_feature_map",
