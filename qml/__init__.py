@@ -19,6 +19,7 @@ from qml.quanvolution import Quanvolution2d
 from qml.recurrent import QGRU, QLSTM, QRNN, QGRUCell, QLSTMCell, QRNNCell
 from qml.reservoir import QuantumReservoir
 from qml.special_unitary import SpecialUnitary
+from qml.tensor_network import QuantumTensorNetwork
 
 __all__ = [
     "QGRU",
@@ -35,6 +36,7 @@ __all__ = [
     "QRNNCell",
     "QuantumLayer",
     "QuantumReservoir",
+    "QuantumTensorNetwork",
     "Quanvolution2d",
     "SpecialUnitary",
     "diagnose",
