@@ -52,19 +52,22 @@ class Root(nn.Module):
 class HiddenMarkovTree(nn.Module):
     """The same tree of probabilities: ``p_i = sum_jk P(i | j, k) p_j p_k``, one P per level.
 
-    A letter is a distribution over states, a box draws one state from two. Of two states it is the tree of bits that
-    has bits where the network has qubits.
+    A letter is a distribution over states, and a box draws one state from two: of two states it has bits where the
+    network has qubits. Like boxes of small angles, a box begins near one that keeps what is on its left.
 
     Parameters
     ----------
-    length, n_states : int
-        One state has logit 0, so that no parameter is of no use.
+    length : int
+    n_states : int
+        Even; the logit of the first is 0.
     """
 
     def __init__(self, length: int, n_states: int) -> None:
         super().__init__()
         self.letters = nn.Parameter(torch.randn(N_LETTERS, n_states - 1))
-        self.boxes = nn.Parameter(torch.randn(n_levels(length), n_states - 1, n_states, n_states))
+        left = torch.eye(n_states)[:, :, None].expand(-1, -1, n_states)
+        noise = 0.1 * torch.randn(n_levels(length), n_states - 1, n_states, n_states)
+        self.boxes = nn.Parameter(left[1:] - left[:1] + noise)
         self.n_states = n_states
 
     def forward(self, tokens: Tensor) -> Tensor:
