@@ -250,7 +250,7 @@ def test_every_row_runs(tmp_path):
         replace(PAPER, levels=levels), "quick", out=tmp_path / "out", jobs=1, data=folder, tasks=["order", "deeploc"]
     )
     found = experiment.run(plan, show=False)
-    assert len(found.records) == sum(len(found.rows(task)) for task in found.tasks) == 2 * 19 + 1
+    assert len(found.records) == sum(len(found.rows(task)) for task in found.tasks) == 2 * 19 - 2 + 1
     assert {each.kind for each in PAPER.rows} == {"quantum", "control", "classical", "trivial"}
     said = found.experiment.verdict(found)
     assert said[0].startswith("On deeploc ") and " of 6 test proteins share " in said[0]

@@ -21,6 +21,7 @@ from qml.init import uniform_
 
 MADE, PROTEINS = tuple(letters.MADE), tuple(letters.PROTEINS)
 ORDERED = MADE[1:]
+ABLATED = (*ORDERED, PROTEINS[0])
 
 TREE, PATH = "tree, hierarchical", "path, hierarchical"
 TREE_UNIFORM, PATH_UNIFORM = "tree, uniform", "path, uniform"
@@ -105,11 +106,11 @@ def _rows() -> Iterator[Row]:
     yield Row(TREE, "quantum", hierarchical)
     yield Row(PATH_UNIFORM, "quantum", partial(network, layout="path"))
     yield Row(PATH, "quantum", partial(network, layout="path", sharing="hierarchical"))
-    yield Row(POST_SELECTED, "quantum", partial(hierarchical, reduce="postselect"))
+    yield Row(POST_SELECTED, "quantum", partial(hierarchical, reduce="postselect"), tasks=ABLATED)
     # Of small angles Sim-9 merges to the same state whatever the letters, and is not trained away from it.
-    yield Row(SIM9, "quantum", partial(hierarchical, box="sim9", init=uniform_))
-    yield Row(IQP, "quantum", partial(hierarchical, box="iqp"))
-    yield Row(WIDE, "quantum", partial(hierarchical, n_qubits=2))
+    yield Row(SIM9, "quantum", partial(hierarchical, box="sim9", init=uniform_), tasks=ORDERED)
+    yield Row(IQP, "quantum", partial(hierarchical, box="iqp"), tasks=ORDERED)
+    yield Row(WIDE, "quantum", partial(hierarchical, n_qubits=2), tasks=ABLATED)
     yield Row(OFF, "control", partial(hierarchical, box=networks.separable))
     yield Row(FROZEN, "control", partial(hierarchical, frozen=True))
     yield Row(BITS, "classical", partial(trained, build=networks.markov, n_states=2))
