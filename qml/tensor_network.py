@@ -285,7 +285,7 @@ def pauli_vector(matrix: Tensor) -> Tensor:
     Tensor, shape (*, 4**n), real
     """
     n_qubits, batch = matrix.shape[-1].bit_length() - 1, matrix.ndim - 2
-    letters = torch.stack([torch.as_tensor(PAULIS[p]) for p in "IXYZ"]).to(matrix)
+    letters = _letters(matrix.dtype, matrix.device)
     total = matrix.unflatten(-1, [2] * n_qubits).unflatten(batch, [2] * n_qubits)
     for left in range(n_qubits, 0, -1):  # row and column of one qubit become a letter, appended at the end
         total = torch.tensordot(total, letters, ([batch, batch + left], [2, 1]))
@@ -324,6 +324,13 @@ def _placed(block: Circuit, qubits: Qubits, angles: np.ndarray) -> list[Op]:
         Op(op.gate, tuple(qubits[q] for q in op.qubits), tuple(angle.evaluate(none, angles) for angle in op.angles))
         for op in block.ops
     ]
+
+
+@lru_cache(maxsize=64)
+@constants()
+def _letters(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return I, X, Y, Z, complex (4, 2, 2)."""
+    return torch.as_tensor(np.array([PAULIS[letter] for letter in "IXYZ"]), dtype=dtype, device=device)
 
 
 @lru_cache(maxsize=64)

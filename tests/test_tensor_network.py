@@ -183,8 +183,8 @@ def test_merge_is_a_sum_over_both():
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_post_selection_of_long_sequences_neither_underflows_nor_forgets_its_probability(layout):
-    """The probability of 2,000 outcomes is below the least of all numbers; that of six is known."""
+def test_post_selection_of_long_sequences_does_not_underflow(layout):
+    """The probability of 2,000 zeros is below the least number of single precision."""
     network = made(2001, layout, reduce="postselect").float()
     found = network.root(drawn(3, 2001))
     assert torch.isfinite(found).all() and (found[:, 0] == 1).all() and found.abs().max() < 1.001
