@@ -1,10 +1,11 @@
 """Quantum tensor networks for proteins: membrane against cytoplasm (Kundu et al., arXiv:2403.06890).
 
-Rows that the paper lacks: entanglers off, angles frozen, the same tree of probabilities instead of qubits, a GRU and a
-convolution of as many parameters, and linear models that count letters or pairs. Tasks that it lacks: sequences made so
-that letters alone, or pairs alone, say nothing or everything. Of the paper summaries are known to us: its data, lengths
-and training are not. Its convolutional network is a tree here, without disentanglers. A classifier on embeddings of
-ESM2, which the paper compares with, needs a network that was trained on all proteins known; it is left out.
+Rows that the paper lacks: entanglers off, which leaves the first letter alone; angles frozen; the same tree of
+probabilities instead of qubits; a GRU and a convolution of as many parameters; and linear models that count letters or
+pairs. Tasks that it lacks: sequences made so that letters alone, or pairs alone, say nothing or everything. Of the paper
+summaries are known to us: its data, lengths and training are not. Its convolutional network is a tree here, without
+disentanglers. A classifier on embeddings of ESM2, which the paper compares with, needs a network that was trained on all
+proteins known; it is left out.
 """
 
 from __future__ import annotations
@@ -131,5 +132,5 @@ def _related(results: Results, task: str) -> str:
     found, n = letters.related(task, results.plan.data)
     return (
         f"On {task} {found} of {n} test proteins share more than a tenth of their words of 5 letters with a protein of "
-        "the train part; no row was given what is known of families of proteins."
+        "the train part."
     )
