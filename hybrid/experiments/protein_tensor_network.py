@@ -1,11 +1,11 @@
 """Quantum tensor networks for proteins: membrane against cytoplasm (Kundu et al., arXiv:2403.06890).
 
 Rows that the paper lacks: entanglers off, which leaves the first letter alone; angles frozen; the same tree of
-probabilities instead of qubits; a GRU and a convolution of as many parameters; and linear models that count letters or
-pairs. Tasks that it lacks: sequences made so that letters alone, or pairs alone, say nothing or everything. Of the paper
-summaries are known to us: its data, lengths and training are not. Its convolutional network is a tree here, without
-disentanglers. A classifier on embeddings of ESM2, which the paper compares with, needs a network that was trained on all
-proteins known; it is left out.
+probabilities instead of qubits; a GRU and a convolution of as many parameters; and linear models that count letters
+or pairs. Tasks that it lacks: sequences made so that letters alone, or pairs alone, say nothing or everything. Of the
+paper summaries are known to us: its data, lengths and training are not. Its convolutional network is a tree here,
+without disentanglers. A classifier on embeddings of ESM2, which the paper compares with, needs a network that was
+trained on all proteins known; it is left out.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _level(seeds: int, epochs: int, n: int, length: int, proteins: int) -> dict[
 
 
 LEVELS = {
-    "quick": _level(2, 15, 400, 32, 64),
+    "quick": _level(2, 20, 400, 32, 64),
     "default": _level(5, 30, 500, 64, 128),
     "full": _level(10, 100, 1000, 128, 512),
 }
