@@ -215,7 +215,8 @@ class QuantumTensorNetwork(nn.Module):
     def root(self, tokens: Tensor) -> Tensor:
         """Return the expectation values of all Pauli words at the root, (*, 4**n_qubits), in the order I, X, Y, Z."""
         tokens = self._checked(tokens)
-        return LAYOUTS[self.layout](tokens, self.states(), self.channels(), self.reduce == "postselect")
+        with torch.autocast(tokens.device.type, enabled=False):  # of a long product nothing would be left
+            return LAYOUTS[self.layout](tokens, self.states(), self.channels(), self.reduce == "postselect")
 
     def states(self) -> Tensor:
         """Return the state of each letter, (n_letters, 4**n_qubits) expectation values."""

@@ -236,6 +236,15 @@ def test_single_precision(layout, n_qubits):
     assert found.dtype == torch.float32 and close(found, wanted, 1e-5)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_autocast_does_not_narrow(layout):
+    network, tokens = made(4, layout).float(), drawn(2, 4)
+    wanted = network(tokens)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = network(tokens)
+    assert found.dtype == torch.float32 and torch.equal(found, wanted)
+
+
 @pytest.mark.parametrize("shape", [(4,), (0, 4), (1, 4), (2, 3, 4)])
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_any_leading_dimensions(layout, shape):
