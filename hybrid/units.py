@@ -22,12 +22,12 @@ from hybrid import progress, records, running, training
 from hybrid.data import Dataset, Split, split
 from hybrid.progress import Tell
 from hybrid.records import Record, Unit
-from qml import HamiltonianReuploading, QuantumLayer, SpecialUnitary
+from qml import HamiltonianReuploading, QuantumLayer, QuantumTensorNetwork, SpecialUnitary
 
 Build = Callable[..., Any]
 
 #: Modules whose parameters count as quantum.
-QUANTUM = (QuantumLayer, SpecialUnitary, HamiltonianReuploading)
+QUANTUM = (QuantumLayer, SpecialUnitary, HamiltonianReuploading, QuantumTensorNetwork)
 
 #: Samples of the test part that are predicted after every epoch, to watch.
 N_WATCHED = 1000

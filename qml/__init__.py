@@ -21,6 +21,7 @@ from qml.recurrent import QGRU, QLSTM, QRNN, QGRUCell, QLSTMCell, QRNNCell
 from qml.reservoir import QuantumReservoir
 from qml.single_qubits import SingleQubits
 from qml.special_unitary import SpecialUnitary
+from qml.tensor_network import QuantumTensorNetwork
 
 __all__ = [
     "QGRU",
@@ -37,6 +38,7 @@ __all__ = [
     "QRNNCell",
     "QuantumLayer",
     "QuantumReservoir",
+    "QuantumTensorNetwork",
     "Quanvolution2d",
     "QutritFilter",
     "SingleQubits",

@@ -21,7 +21,7 @@ PYTHON = {
     "README.md": (2, ["grad_fn", "On fake_manila", "price"]),
     "backends.md": (2, ["grad_fn", "On fake_manila"]),
     "comparing.md": (2, ["the model, surrogate", "Robustness("]),
-    "layers.md": (2, ["grad_fn"]),
+    "layers.md": (3, ["grad_fn"]),
 }
 
 

@@ -33,12 +33,15 @@ from circuits.templates import (
     hardware_efficient,
     interleaved_block_encoding,
     iqp,
+    iqp_ansatz,
     kept_qubits,
     mps,
     qcnn,
     readout_qubit,
     recurrent_block,
     reed_muller,
+    sim9,
+    sim14,
     simplified_two_design,
     single_qubit_reuploading,
     strongly_entangling,
@@ -48,7 +51,15 @@ from circuits.templates import (
 
 NAMES = [module.name for module in pkgutil.iter_modules(templates.__path__) if not module.name.startswith("_")]
 SMALL = {"n_qubits": 3, "n_layers": 2, "n_features": 16}
-PAIRED = ("few_data_qcnn", "qcnn", "readout_qubit", "tree_tensor_network", "mps")  # of pairs of qubits, at least one
+PAIRED = (
+    "few_data_qcnn",
+    "qcnn",
+    "readout_qubit",
+    "tree_tensor_network",
+    "mps",
+    "sim14",
+    "iqp_ansatz",
+)  # of pairs of qubits, at least one
 
 
 def function(name):
@@ -278,6 +289,60 @@ def test_simplified_two_design_is_pennylanes(n_qubits):
     first, rest = draw(n_qubits), draw((2, n_qubits - 1, 2), seed=1)
     foreign = pennylane_unitary(lambda: qp.SimplifiedTwoDesign(first, rest, range(n_qubits)), n_qubits)
     assert same(simplified_two_design(n_qubits, 2), foreign, w=np.concatenate([first, rest.ravel()]))
+
+
+@pytest.mark.parametrize("n_qubits", [1, 2, 3, 4])
+def test_sim9_is_circuit_9_in_pennylane(n_qubits):
+    w = draw((2, n_qubits))
+
+    def foreign():
+        for layer in w:
+            for q in range(n_qubits):
+                qp.Hadamard(q)
+            for q in range(n_qubits - 1):
+                qp.CZ((q, q + 1))
+            qp.AngleEmbedding(layer, range(n_qubits), "X")
+
+    assert same(sim9(n_qubits, 2), pennylane_unitary(foreign, n_qubits), w=w)
+    assert sim9(n_qubits) == sim9(n_qubits, n_layers=1)
+
+
+#: Control and target of the rings of circuit 14 as in arXiv:2308.07865, first to act first.
+RINGS = {
+    2: ([(1, 0), (0, 1)], [(1, 0), (0, 1)]),
+    3: ([(2, 0), (0, 1), (1, 2)], [(2, 1), (0, 2), (1, 0)]),
+    4: ([(3, 0), (0, 1), (1, 2), (2, 3)], [(3, 2), (0, 3), (1, 0), (2, 1)]),
+}
+
+
+@pytest.mark.parametrize("n_qubits", RINGS)
+def test_sim14_is_circuit_14_in_pennylane(n_qubits):
+    w = draw((2, 4, n_qubits))
+
+    def foreign():
+        for layer in w:
+            for ring, turns, angles in zip(RINGS[n_qubits], layer[::2], layer[1::2], strict=True):
+                qp.AngleEmbedding(turns, range(n_qubits), "Y")
+                for pair, angle in zip(ring, angles, strict=True):
+                    qp.CRX(angle, pair)
+
+    assert same(sim14(n_qubits, 2), pennylane_unitary(foreign, n_qubits), w=w)
+    assert sim14(n_qubits) == sim14(n_qubits, n_layers=1)
+
+
+@pytest.mark.parametrize("n_qubits", [2, 3, 4])
+def test_iqp_ansatz_is_that_of_language_processing_in_pennylane(n_qubits):
+    w = draw((2, n_qubits - 1))
+
+    def foreign():
+        for layer in w:
+            for q in range(n_qubits):
+                qp.Hadamard(q)
+            for q, angle in enumerate(layer):
+                qp.CRZ(angle, (q + 1, q))
+
+    assert same(iqp_ansatz(n_qubits, 2), pennylane_unitary(foreign, n_qubits), w=w)
+    assert iqp_ansatz(n_qubits) == iqp_ansatz(n_qubits, n_layers=1)
 
 
 PATTERNS = [

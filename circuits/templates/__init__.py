@@ -16,10 +16,13 @@ from circuits.templates.hadamard_cascade import hadamard_cascade
 from circuits.templates.hardware_efficient import hardware_efficient
 from circuits.templates.interleaved_block_encoding import interleaved_block_encoding
 from circuits.templates.iqp import iqp
+from circuits.templates.iqp_ansatz import iqp_ansatz
 from circuits.templates.mps import mps
 from circuits.templates.qcnn import kept_qubits, qcnn
 from circuits.templates.readout_qubit import boolean_function, readout_qubit, reed_muller
 from circuits.templates.recurrent_block import recurrent_block
+from circuits.templates.sim9 import sim9
+from circuits.templates.sim14 import sim14
 from circuits.templates.simplified_two_design import simplified_two_design
 from circuits.templates.single_qubit_reuploading import single_qubit_reuploading
 from circuits.templates.strongly_entangling import strongly_entangling
@@ -41,12 +44,15 @@ __all__ = [
     "hardware_efficient",
     "interleaved_block_encoding",
     "iqp",
+    "iqp_ansatz",
     "kept_qubits",
     "mps",
     "qcnn",
     "readout_qubit",
     "recurrent_block",
     "reed_muller",
+    "sim9",
+    "sim14",
     "simplified_two_design",
     "single_qubit_reuploading",
     "strongly_entangling",

@@ -159,7 +159,7 @@ def trained(case: Case, build: Build, prepare: Prepare = as_they_are, load: Load
     seconds = {"training": prepared + fitted.seconds, "prediction": time.perf_counter() - start}
     losses = [epoch["train_loss"] for epoch in fitted.history]
     extra = {"train_loss": losses[-1], "train_losses": losses}
-    return Outcome(_score(settings, predicted, found.y_test), count_parameters(fitted.net.module_), seconds, extra)
+    return Outcome(score(settings, predicted, found.y_test), count_parameters(fitted.net.module_), seconds, extra)
 
 
 def logistic(case: Case, prepare: Prepare = as_they_are, load: Load = images) -> Outcome:
@@ -170,7 +170,7 @@ def logistic(case: Case, prepare: Prepare = as_they_are, load: Load = images) ->
     options = {"class_weight": "balanced"} if settings.get("balanced") else {}
     model = logistic_regression.build(X.shape[1], int(found.y.max()) + 1, **options).fit(scaler.transform(X), found.y)
     between = time.perf_counter()
-    correct = _score(settings, model.predict(scaler.transform(X_test)), found.y_test)
+    correct = score(settings, model.predict(scaler.transform(X_test)), found.y_test)
     seconds = {"training": between - start, "prediction": time.perf_counter() - between}
     return Outcome(correct, count_parameters(model), seconds)
 
@@ -201,6 +201,11 @@ def predict(model: nn.Module, X: Tensor) -> np.ndarray:
     return found
 
 
+def score(settings: Settings, predicted: np.ndarray, y: np.ndarray) -> float:
+    """Return the share of samples that are right; where the settings are balanced, the mean share of all classes."""
+    return float((balanced_accuracy_score if settings.get("balanced") else accuracy_score)(y, predicted))
+
+
 def _terms(settings: Settings) -> dict[str, Any]:
     options = settings.get("optimizer_options", {})
     optimizer = DecayingAdam if "decay" in options else torch.optim.Adam
@@ -208,10 +213,6 @@ def _terms(settings: Settings) -> dict[str, Any]:
 
 
 def _class_weights(X: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return weights with which every class counts as much as the others, of the dtype of the samples."""
-    return compute_class_weight("balanced", classes=np.unique(y), y=y).astype(X.dtype)
-
-
-def _score(settings: Settings, predicted: np.ndarray, y: np.ndarray) -> float:
-    """Return the share of samples that are right; where the settings are balanced, the mean share of all classes."""
-    return float((balanced_accuracy_score if settings.get("balanced") else accuracy_score)(y, predicted))
+    """Return weights with which all classes count alike, of the samples' dtype; float32 where these are integers."""
+    dtype = X.dtype if X.dtype.kind == "f" else np.float32
+    return compute_class_weight("balanced", classes=np.unique(y), y=y).astype(dtype)
