@@ -148,7 +148,11 @@ def test_proteins_need_data(tmp_path):
         experiment.plan(one, "quick", out=tmp_path, tasks=["deeploc"])
 
 
-@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(b"a,b\n1,2\n"), gzip.compress(b"split\n" * 999)[:-9]])
+@pytest.mark.parametrize(
+    "content",
+    [b"no gzip", gzip.compress(b"a,b\n1,2\n"), gzip.compress(b"split\n" * 999)[:-9]],
+    ids=["no gzip", "other columns", "cut short"],
+)
 def test_a_damaged_file_is_named(content, tmp_path):
     (tmp_path / "deeploc_subset.csv.gz").write_bytes(content)
     with pytest.raises(
