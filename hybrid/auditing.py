@@ -288,6 +288,8 @@ def _check_rows(sources: dict[str, Any], dataset: Dataset) -> str:
         raise ValueError(
             "got a model that never calls its qml.QuantumLayer, expected one that does: layer(x) in its forward"
         )
+    for variant, row in rows.items():
+        _check_trained(variant, row)
     return ", ".join(names)
 
 
@@ -297,17 +299,24 @@ def _built(source: Any) -> nn.Module:
     return found
 
 
+def _named(variant: str) -> str:
+    return "the model" if variant == "hybrid" else f"its control {variant!r}"
+
+
+def _check_trained(variant: str, model: nn.Module) -> None:
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ValueError(
+            f"got nothing to train in {_named(variant)}, expected weights beside those of the quantum layers, so that "
+            "all rows can learn: put a linear layer behind them"
+        )
+
+
 def _check_row(variant: str, model: nn.Module, dataset: Dataset) -> None:
-    row = "the model" if variant == "hybrid" else f"its control {variant!r}"
+    row = _named(variant)
     if any(isinstance(parameter, UninitializedParameter) for parameter in model.parameters()):
         raise ValueError(
             "got a model with lazy layers, whose weights are not there yet, expected sizes: write Linear(n, m), "
             "or call the model once where it is built"
-        )
-    if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise ValueError(
-            f"got nothing to train in {row}, expected weights beside those of the quantum layers, so that all rows can "
-            "learn: put a linear layer behind them"
         )
     for layer in controls.layers(model):
         layer.to_backend(Statevector())
