@@ -559,8 +559,8 @@ def test_growth_is_the_peak_of_a_step():
 
 def test_memory_cases_and_table():
     assert memory.cases(16) == [(16, 2, 1), (16, 2, 2), (16, 2, 4), (16, 2, 8), (16, 8, 1), (16, 32, 1)]
-    line = memory.table([{"n_qubits": 16, "n_layers": 2, "batch": 4, "bytes": 3 * 4 * 2**16 * 8}]).splitlines()[-1]
-    assert line == "| 16 | 2 | 4 | 6.3 | 3.00 |"
+    row = {"n_qubits": 16, "n_layers": 2, "batch": 4, "first": 10**7, "step": 3 * 4 * 2**16 * 8}
+    assert memory.table([row]).splitlines()[-1] == "| 16 | 2 | 4 | 10.0 | 6.3 | 3.00 |"
 
 
 def test_each_workload_is_the_first_of_a_process_once():

@@ -287,12 +287,12 @@ SMALL = Circuit(
 SMALL_READOUT = (pauli("X0 Y1"), pauli("Z0 Z2"))
 
 
-def test_two_backward_passes_agree(form):
+@pytest.mark.parametrize("readout", [SMALL_READOUT, Probabilities((2, 0))], ids=["words", "outcomes"])
+def test_backward_passes_agree(form, readout):
     features, angles = tensors(SMALL, 0, 3)
-    value = Statevector().expectation(SMALL, features, angles, SMALL_READOUT).square().sum()
-    first = torch.autograd.grad(value, (features, angles), retain_graph=True)
-    second = torch.autograd.grad(value, (features, angles))
-    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    value = Statevector().expectation(SMALL, features, angles, readout).square().sum()
+    first, *others = (torch.autograd.grad(value, (features, angles), retain_graph=more) for more in (True, True, False))
+    assert all(torch.equal(a, b) for other in others for a, b in zip(first, other, strict=True))
     with pytest.raises(RuntimeError, match="backward through the graph a second time"):
         torch.autograd.grad(value, (features, angles))
 
@@ -414,6 +414,21 @@ def test_states_are_kept_only_where_a_gradient_may_be_asked_for(monkeypatch, wan
     with torch.set_grad_enabled(wanted):
         found = Statevector().expectation(circuit, *given, z_each(6))
     assert found.requires_grad == wanted and kept == [8 * 2**6 * wanted] * 2
+
+
+@pytest.mark.parametrize("n_layers", [1, 5])
+def test_a_step_holds_two_states_of_every_sample(monkeypatch, n_layers):
+    set_form(monkeypatch, "amplitudes")
+    circuit, asked = layered(6, n_layers=n_layers), []
+
+    class Spy(buffers.Buffers):
+        def __init__(self, count, length, dtype):
+            super().__init__(count, length, dtype)
+            asked.append(count * length)
+
+    monkeypatch.setattr(engine, "Buffers", Spy)
+    Statevector().expectation(circuit, *tensors(circuit, 0, 8), z_each(6)).sum().backward()
+    assert sum(asked) == 2 * (2 * 8 * 2**6)  # real and imaginary parts
 
 
 @pytest.mark.parametrize("n_qubits, batch", [(22, 4), (26, 1), (30, 64)])

@@ -18,9 +18,9 @@ from backends.statevector.torch_ops import COMPLEX, to_qubit_order
 from circuits import Circuit
 from circuits.observables import Readout
 
-#: State vectors a step holds per sample, one of them in the tiles at work, or on torch operations: the final state and
-#: its gradient, a copy of both that goes back through the program, and two more of it at every block.
-STATES_IN_FLIGHT, STATES_IN_TORCH = 4, 8
+#: State vectors a step holds per sample: the final state and its gradient, which go back in place, and one in tiles and
+#: readouts; or on torch operations: the first two, a copy of both that goes back, and two more of it at every block.
+STATES_IN_FLIGHT, STATES_IN_TORCH = 3, 8
 
 
 @dataclass(frozen=True)

@@ -216,15 +216,14 @@ def _forward_amplitudes(plan: Plan, call: _Call) -> tuple[Tensor, Any]:
         sr[:] = si[:] = 0
     if len(call.start):
         sr.reshape(n_rows, call.start.shape[1], -1)[:, :, 0] = call.start
-    n_rotations = len(plan.turns.starts) - 1
-    coefficients = np.empty(call.n_tiles * 4 * n_rotations * call.n_lanes, dtype)
-    share(turns.fuse_rows, call.n_tiles, 1, plan.turns, plan.slots.n_rows, call.trig, coefficients)
+    coefficients = np.empty(n_rows * 4 * (len(plan.turns.starts) - 1), dtype)
+    share(turns.fuse_rows, call.n_tiles, 1, n_rows, plan.turns, plan.slots.n_rows, call.trig, coefficients)
     sums = np.zeros((n_rows, plan.n_outer, plan.output.n_words), dtype)
     y = np.zeros((n_rows, plan.n_outputs), dtype)
     for number, tables in enumerate(plan.segments):
         leading = number == 0 and not len(call.start)
         _pass(sweeps.forward, plan, call, tables, leading, call.start, coefficients, sr, si, sums, y)
-    return torch.from_numpy(_outputs(plan, call, sums, sr, si)), (call, buffers, coefficients)
+    return torch.from_numpy(_outputs(plan, call, sums, sr, si)), (call, [buffers], coefficients)
 
 
 def _pass(function: Callable[..., None], plan: Plan, call: _Call, tables: Any, leading: bool, *arrays: Any) -> None:
@@ -270,20 +269,29 @@ def _backward_samples(plan: Plan, call: _Call, gy: np.ndarray, final: Buffers) -
     rows, gs = np.zeros(call.trig.row_cos.shape, gy.dtype), np.zeros(call.start.shape, gy.dtype)
     shared = np.zeros((call.n_tiles, len(call.trig.cos)), gy.dtype)
     flat, gw, sums = np.empty(0, gy.dtype), np.empty((0, 0), gy.dtype), np.empty((0, 0, 0, 0), gy.dtype)
-    arrays = True, flat, *final.arrays, flat, flat, flat, flat, gy, gw, sums, rows, gs, shared
+    arrays = True, flat, *final.arrays, flat, flat, gy, gw, sums, rows, gs, shared
     _pass(sweeps.backward, plan, call, plan.samples, False, *arrays)
     return rows, shared.sum(0), gs
 
 
+def _taken(plan: Plan, call: _Call, final: list[Buffers]) -> Buffers:
+    """Return the final states, which one pass back undoes in place: for another one they are computed again."""
+    try:
+        return final.pop()
+    except IndexError:
+        _, (_, again, _) = _forward_amplitudes(plan, call)
+        return again.pop()
+
+
 def _backward_amplitudes(
-    plan: Plan, call: _Call, gy: np.ndarray, final: Buffers, coefficients: np.ndarray
+    plan: Plan, call: _Call, gy: np.ndarray, final: list[Buffers], coefficients: np.ndarray
 ) -> tuple[np.ndarray, ...]:
     n_rows, n_rotations = len(gy), len(plan.turns.starts) - 1
-    buffers = Buffers(4, n_rows << plan.program.n_qubits, gy.dtype)
-    source, states, slope = final.arrays, buffers.arrays[:2], buffers.arrays[2:]
+    undone, buffers = _taken(plan, call, final), Buffers(2, n_rows << plan.program.n_qubits, gy.dtype)
+    states, slope = undone.arrays, buffers.arrays
     gw = np.zeros((n_rows, plan.output.n_words), gy.dtype)
     if len(plan.output.low):
-        share(sweeps.outcomes_back, n_rows, call.n_threads, plan.output, *source, gy, *slope)
+        share(sweeps.outcomes_back, n_rows, call.n_threads, plan.output, *states, gy, *slope)
     columns, words = plan.output.columns.T
     np.add.at(gw.T, words, (plan.output.coefficients * gy[:, columns]).T)
     sums = np.zeros((n_rows, plan.n_outer, n_rotations, 3), gy.dtype)
@@ -291,14 +299,11 @@ def _backward_amplitudes(
     shared = np.zeros((call.n_tiles, len(call.trig.cos)), gy.dtype)
     for number, tables in reversed(list(enumerate(plan.segments))):
         leading = number == 0 and not len(call.start)
-        fresh = source is final.arrays and not len(plan.output.low)
-        arrays = fresh, coefficients, *source, *states, *slope, gy, gw, sums, rows, gs, shared
+        fresh = number == len(plan.segments) - 1 and not len(plan.output.low)
+        arrays = fresh, coefficients, *states, *slope, gy, gw, sums, rows, gs, shared
         _pass(sweeps.backward, plan, call, tables, leading, *arrays)
-        source = states
-    slopes = np.zeros((call.n_tiles * call.n_lanes, 3 * n_rotations), gy.dtype)
-    slopes[:n_rows] = sums.sum(1).reshape(n_rows, -1)
-    slopes = slopes.reshape(call.n_tiles, call.n_lanes, -1).transpose(0, 2, 1).ravel()
-    share(turns.split_rows, call.n_tiles, 1, plan.turns, plan.slots.n_rows, call.trig, slopes, rows, shared)
+    slopes = sums.sum(1).ravel()
+    share(turns.split_rows, call.n_tiles, 1, n_rows, plan.turns, plan.slots.n_rows, call.trig, slopes, rows, shared)
     if len(gs):
         gs[:] = 2 * slope[0].reshape(n_rows, gs.shape[1], -1)[:, :, 0]
     return rows, shared.sum(0), gs

@@ -298,12 +298,11 @@ def sign_of(mask, lane, outer):
 @compiled
 def spread_row(row, outer, tables, n_rotations, all_coefficients, coefficients, n_lanes):
     """Spread the coefficients of one row over the lanes, psi_0 and psi_1 changing places where a mask selects."""
-    tile, at = row // n_lanes, row % n_lanes
     for t in range(len(tables.ops)):
         kind, first, _, index, _, _ = tables.ops[t]
         if kind <= PHASE_Z:
             for part in range(4):
-                value = all_coefficients[((tile * n_rotations + index) * 4 + part) * n_lanes + at]
+                value = all_coefficients[(row * n_rotations + index) * 4 + part]
                 turned = part > 0 and changes_sign(kind, part - 1)
                 for lane in range(n_lanes):
                     sign = sign_of(tables.masks[first], lane, outer) if turned else 1
@@ -395,8 +394,9 @@ def forward(
 
     Where lanes are samples a task is a tile of them: y takes its readouts, and sr, si its final states, (tiles,
     amplitudes, lanes) flat, unless they are empty. Where lanes are amplitudes a task is a tile (row, outer) of the
-    states sr, si, (rows, 2**n) flat; ``coefficients`` are those of all rotations, and ``sums``, (rows, outer, words),
-    takes the values of the words. ``leading`` marks the first segment of states that start in |0...0>.
+    states sr, si, (rows, 2**n) flat; ``coefficients``, (rows, n_rotations, 4) flat, are those of all rotations, and
+    ``sums``, (rows, outer, words), takes the values of the words. ``leading`` marks the first segment of states that
+    start in |0...0>.
     """
     n_lanes, n_outer, by_samples = 64 // y.itemsize, len(tables.outer), len(tables.lanes) == 1
     size, n_rotations = len(tables.local), len(turns.starts) - 1
@@ -412,7 +412,8 @@ def forward(
         base = task * length if by_samples else row * (len(sr) // n_samples)
         re, im = (sr[base : base + length], si[base : base + length]) if keep else (re_room, im_room)
         if by_samples:
-            fuse_turns(task, n_rows, turns, trig, own)
+            for u in range(n_rotations):
+                fuse_turns(u, 4 * u, task, n_rows, turns, trig, own)
             begin_samples(re, im, task, n_samples, start, n_lanes)
         else:
             spread_row(row, outer, tables, n_rotations, coefficients, own, n_lanes)
@@ -433,15 +434,15 @@ def forward(
 @kept
 def backward(
     first, last, n_samples, tables, leading, turns, n_rows, trig, output, matrices, fresh, coefficients,
-    sr, si, tr, ti, lr, li, gy, gw, sums, rows, gs, shared
+    sr, si, lr, li, gy, gw, sums, rows, gs, shared
 ):  # fmt: skip
     """Run a segment backwards.
 
     Where lanes are samples, from the readouts' gradients gy to those of the slots, ``rows`` (tiles, n_rows, lanes) flat
-    and ``shared`` (tiles, n_shared), and of the start states, gs. Where lanes are amplitudes, psi goes from (sr, si) to
-    (tr, ti), lambda (lr, li) changes in place, gw has the gradients of the words, and ``sums`` (rows, outer,
-    n_rotations, 3) takes the slopes of the rotations. ``fresh`` says that lambda is still 0. Of the leading segment's
-    states nothing is asked any more.
+    and ``shared`` (tiles, n_shared), and of the start states, gs. Where lanes are amplitudes, psi (sr, si) and lambda
+    (lr, li) change in place, gw has the gradients of the words, and ``sums`` (rows, outer, n_rotations, 3) takes the
+    slopes of the rotations. ``fresh`` says that lambda is still 0. Of the leading segment's states nothing is asked any
+    more.
     """
     n_lanes, n_outer, by_samples = 64 // gy.itemsize, len(tables.outer), len(tables.lanes) == 1
     size, n_rotations = len(tables.local), len(turns.starts) - 1
@@ -458,7 +459,8 @@ def backward(
             for i in range(size):
                 store(re, i, load(sr, task * size + i))
                 store(im, i, load(si, task * size + i))
-            fuse_turns(task, n_rows, turns, trig, own)
+            for u in range(n_rotations):
+                fuse_turns(u, 4 * u, task, n_rows, turns, trig, own)
             begin_back(re, im, pr, pi, tables.local, task, n_samples, output, gy, weights, p, n_lanes)
         else:
             for state, tile in ((sr, re), (si, im)):
@@ -470,12 +472,13 @@ def backward(
         backward_tile(re, im, pr, pi, tables, outer, own, slopes, weights, output, matrices, n_lanes, p, scratch)
         if by_samples:
             partial[:] = 0
-            split_slopes(task, n_rows, turns, trig, slopes, rows, partial)
+            for u in range(n_rotations):
+                split_slopes(u, 3 * u, task, n_rows, turns, trig, slopes, rows, partial)
             end_back(pr, task, n_samples, partial, gs, shared, n_lanes)
         else:
             sum_slopes(outer, tables, slopes, sums[row, outer], n_lanes)
             if not leading:
-                for state, tile in ((tr, re), (ti, im), (lr, pr), (li, pi)):
+                for state, tile in ((sr, re), (si, im), (lr, pr), (li, pi)):
                     write_tile(state, base, tables, outer, tables.entry, tile)
     restore_subnormals(before)
 
