@@ -122,7 +122,8 @@ def audit(
     """Ask whether the quantum layers of a model help: train it and its controls, and compare them on equal terms.
 
     The controls: the quantum layers removed (a fixed random projection where the widths differ), replaced by linear +
-    tanh of the same widths, with their entanglers off, and frozen; see :mod:`hybrid.controls`. In the trained model a
+    tanh of the same widths, with their entanglers off, and (where they have weights) frozen; see
+    :mod:`hybrid.controls`. In the trained model a
     classical surrogate takes the place of the circuits, Fourier features where their angles are affine in the
     features and random ones elsewhere, without training the rest again; see :mod:`hybrid.surrogate`.
 
@@ -177,7 +178,7 @@ def audit(
     rates, fields = _rates(learning_rates), _fields(dataset, epochs, batch_size, test_size)
     chosen, n_jobs = checks.seeds(seeds), checks.jobs(jobs)
     _parts(dataset, chosen[0], fields["test_size"])
-    sources = {variant: partial(_row, model, variant, shape) for variant in ("hybrid", *CONTROLS)}
+    sources = {variant: partial(_row, model, variant, shape) for variant in _variants(model)}
     fields |= {"backend": _check_rows(sources, dataset), "source": _fingerprint(model, shape)}
     rows = [Unit(NAME, variant, seed=seed, lr=lr, **fields) for variant in sources for seed in chosen for lr in rates]
     out = checks.writable(out)
@@ -271,6 +272,13 @@ def _parts(dataset: Dataset, seed: int, test_size: float) -> tuple[Split, tuple[
     tested = divided._replace(X_test=whole.X_test, y_test=whole.y_test, resampled=whole.resampled)
     valid = units.scaled(divided)
     return units.scaled(tested), (valid.X_test, valid.y_test)
+
+
+def _variants(model: Source) -> list[str]:
+    """Return the model and its controls; freezing says nothing where no quantum weight is trained."""
+    found = controls.layers(_built(partial(controls.model, model)))
+    trained = any(layer.weights.requires_grad and layer.weights.numel() for layer in found)
+    return ["hybrid", *(control for control in CONTROLS if trained or control != "frozen")]
 
 
 def _row(source: Source, variant: str, shape: tuple[int, ...] | None) -> nn.Module:

@@ -167,8 +167,17 @@ def from_arrays(X: Any, y: Any, X_test: Any = None, y_test: Any = None, *, name:
     ValueError
         If shapes do not fit, there is one class only, or values are not finite.
     """
-    X, X_test = np.asarray(X), X_test if X_test is None else np.asarray(X_test)
-    return _dataset(name, X, y, X_test, y_test)
+    return _dataset(name, _samples(X), y, X_test if X_test is None else _samples(X_test), y_test)
+
+
+def _samples(X: Any) -> Array:
+    try:
+        return np.asarray(X)
+    except ValueError as error:
+        raise ValueError(
+            f"got samples that are no array ({error}), expected numbers of one shape, (n, …): "
+            "give samples and classes as two arguments, X and y"
+        ) from error
 
 
 def split(dataset: Dataset, seed: int, test_size: float = 0.2, n_train: int | None = None) -> Split:

@@ -17,7 +17,7 @@ from hybrid.auditing import NAME, audit
 from hybrid.data import Dataset, from_arrays, load
 from hybrid.dressed import CONTROLS
 from hybrid.models import reuploading
-from qml import QGRU, QLSTM, QRNN, ParallelCircuits, QuantumLayer, Quanvolution2d
+from qml import QGRU, QLSTM, QRNN, FastWeightProgrammer, ParallelCircuits, QuantumLayer, Quanvolution2d
 
 x, w = inputs(2), weights(3, 2, 2)
 LAYERS = [
@@ -214,6 +214,28 @@ def test_quantum_layers_in_other_modules(model, n_layers, quantum, tmp_path):
     assert list(parameters) == VARIANTS and parameters["hybrid"]["quantum"] == parameters["frozen"]["frozen"] == quantum
     assert not parameters["removed"]["quantum"] and parameters["linear"]["classical"] >= n_layers
     assert len(found.r2[0]) == n_layers and min(found.r2[0]) > 0.9, "each circuit has a surrogate of its own"
+
+
+class Programmed(nn.Module):
+    """Fast weights that read the two features as a sequence of two steps: the circuit has no weights of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.programmer = FastWeightProgrammer(1, 2, n_qubits=2, batch_first=True)
+
+    def forward(self, X):
+        return self.programmer(X[..., None], last_only=True)[0]
+
+
+def of_a_frozen_layer():
+    return nn.Sequential(QuantumLayer(CIRCUIT).requires_grad_(False), nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize("model", [Programmed, of_a_frozen_layer])
+def test_without_trained_quantum_weights_there_is_nothing_to_freeze(model, tmp_path):
+    found = audit(model, *of_a_line(), **(ONE | {"seeds": 2, "learning_rates": [0.1]}), out=tmp_path)
+    assert [row[1] for row in found.comparison.rows] == [each for each in VARIANTS if each != "frozen"]
+    assert "Entanglement" in found.verdict.sentence and "quantum weights" not in found.verdict.sentence
 
 
 def test_what_is_printed(finished):

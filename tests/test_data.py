@@ -527,6 +527,13 @@ def test_arrays_as_a_data_set():
     assert from_arrays(X.tolist(), [0, 1, 0, 1]).X_test is None
 
 
+def test_samples_that_are_no_array():
+    X = np.ones((4, 2))
+    for given in ((X, [0, 1, 0, 1]), [[1.0, 2.0], [3.0]]):
+        with pytest.raises(ValueError, match=r"got samples that are no array .*X and y"):
+            from_arrays(given, None)
+
+
 def test_arrays_of_one_class():
     with pytest.raises(ValueError, match="mine has one class only, 3: a classifier needs samples of two or more"):
         from_arrays(np.ones((4, 2)), [3, 3, 3, 3], name="mine")
