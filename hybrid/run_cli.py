@@ -139,8 +139,9 @@ def _plan(name: str, level: str, out: Path, data: Path | None, every: bool, give
 
 def _say_what_is_left_out(plan: Plan) -> None:
     if plan.left_out:
-        tasks = ", ".join(plan.left_out)
-        print(f"{plan.experiment.name}: left out for want of data: {tasks} ('qml data' fetches)", file=sys.stderr)
+        where = "--data names a folder; 'qml data' lists what can be fetched"
+        named = f"{plan.experiment.name}: left out for want of data: {', '.join(plan.left_out)}"
+        print(f"{named} ({where})", file=sys.stderr)
 
 
 def _finish(plans: list[Plan], root: Path | None) -> None:
