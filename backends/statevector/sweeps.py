@@ -412,8 +412,7 @@ def forward(
         base = task * length if by_samples else row * (len(sr) // n_samples)
         re, im = (sr[base : base + length], si[base : base + length]) if keep else (re_room, im_room)
         if by_samples:
-            for u in range(n_rotations):
-                fuse_turns(u, 4 * u, task, n_rows, turns, trig, own)
+            fuse_turns(0, n_rotations, task, n_rows, turns, trig, own)
             begin_samples(re, im, task, n_samples, start, n_lanes)
         else:
             spread_row(row, outer, tables, n_rotations, coefficients, own, n_lanes)
@@ -459,8 +458,7 @@ def backward(
             for i in range(size):
                 store(re, i, load(sr, task * size + i))
                 store(im, i, load(si, task * size + i))
-            for u in range(n_rotations):
-                fuse_turns(u, 4 * u, task, n_rows, turns, trig, own)
+            fuse_turns(0, n_rotations, task, n_rows, turns, trig, own)
             begin_back(re, im, pr, pi, tables.local, task, n_samples, output, gy, weights, p, n_lanes)
         else:
             for state, tile in ((sr, re), (si, im)):
@@ -472,8 +470,7 @@ def backward(
         backward_tile(re, im, pr, pi, tables, outer, own, slopes, weights, output, matrices, n_lanes, p, scratch)
         if by_samples:
             partial[:] = 0
-            for u in range(n_rotations):
-                split_slopes(u, 3 * u, task, n_rows, turns, trig, slopes, rows, partial)
+            split_slopes(0, n_rotations, task, n_rows, turns, trig, slopes, rows, partial)
             end_back(pr, task, n_samples, partial, gs, shared, n_lanes)
         else:
             sum_slopes(outer, tables, slopes, sums[row, outer], n_lanes)

@@ -136,57 +136,60 @@ def trig_of(tile, slot, n_rows, trig):
 
 
 @compiled
-def fuse_turns(u, o, tile, n_rows, turns, trig, coefficients):
-    """Fill a, b, c, d, from o on, of a rotation U = a - i (b X + c Y + d Z): its turns multiplied, the first rightmost.
+def fuse_turns(first, last, tile, n_rows, turns, trig, coefficients):
+    """Fill a, b, c, d of rotations U = a - i (b X + c Y + d Z): each the product of its turns, the first rightmost.
 
     A turn (cos - i sin P) from the left, with P, Q, R in cyclic order, is
 
         a <- cos a - sin p;  p <- cos p + sin a;  q <- cos q - sin r;  r <- cos r + sin q
     """
-    for part in range(4):
-        store(coefficients, o + part, zeros(coefficients))
-    for t in range(turns.starts[u], turns.starts[u + 1]):
-        cos, sin = trig_of(tile, turns.slots[t], n_rows, trig)
-        p, q, r = cyclic(o + 1, turns.letters[t])
-        if t == turns.starts[u]:
-            store(coefficients, o, cos)
-            store(coefficients, p, sin)
-        else:
-            va, vp, vq, vr = (
-                load(coefficients, o),
-                load(coefficients, p),
-                load(coefficients, q),
-                load(coefficients, r),
-            )
-            store(coefficients, o, cos * va - sin * vp)
-            store(coefficients, p, cos * vp + sin * va)
-            store(coefficients, q, cos * vq - sin * vr)
-            store(coefficients, r, cos * vr + sin * vq)
+    for u in range(first, last):
+        o = 4 * (u - first)
+        for part in range(4):
+            store(coefficients, o + part, zeros(coefficients))
+        for t in range(turns.starts[u], turns.starts[u + 1]):
+            cos, sin = trig_of(tile, turns.slots[t], n_rows, trig)
+            p, q, r = cyclic(o + 1, turns.letters[t])
+            if t == turns.starts[u]:
+                store(coefficients, o, cos)
+                store(coefficients, p, sin)
+            else:
+                va, vp, vq, vr = (
+                    load(coefficients, o),
+                    load(coefficients, p),
+                    load(coefficients, q),
+                    load(coefficients, r),
+                )
+                store(coefficients, o, cos * va - sin * vp)
+                store(coefficients, p, cos * vp + sin * va)
+                store(coefficients, q, cos * vq - sin * vr)
+                store(coefficients, r, cos * vr + sin * vq)
 
 
 @compiled
-def split_slopes(u, o, tile, n_rows, turns, trig, slopes, rows, partial):
-    """Give every turn of a rotation its part of the slopes v_P = Im <lambda|P|psi>, from o on: dL/dtau = 2 v_P.
+def split_slopes(first, last, tile, n_rows, turns, trig, slopes, rows, partial):
+    """Give every turn its part of the slopes v_P = Im <lambda|P|psi> of its rotation: dL/dtau = 2 v of its letter.
 
     From one turn to the one before it, the slopes of the two other letters (P, Q, R in cyclic order) turn:
 
         q <- cos(2 tau) q + sin(2 tau) r;  r <- cos(2 tau) r - sin(2 tau) q
     """
-    for t in range(turns.starts[u + 1] - 1, turns.starts[u] - 1, -1):
-        slot = turns.slots[t]
-        p, q, r = cyclic(o, turns.letters[t])
-        slope = load(slopes, p)
-        if slot < n_rows:
-            at = tile * n_rows + slot
-            store(rows, at, load(rows, at) + slope + slope)
-        else:
-            store(partial, slot - n_rows, load(partial, slot - n_rows) + slope + slope)
-        if t > turns.starts[u]:
-            cos, sin = trig_of(tile, slot, n_rows, trig)
-            double_cos, double_sin = cos * cos - sin * sin, cos * sin + cos * sin
-            vq, vr = load(slopes, q), load(slopes, r)
-            store(slopes, q, double_cos * vq + double_sin * vr)
-            store(slopes, r, double_cos * vr - double_sin * vq)
+    for u in range(first, last):
+        for t in range(turns.starts[u + 1] - 1, turns.starts[u] - 1, -1):
+            slot = turns.slots[t]
+            p, q, r = cyclic(3 * (u - first), turns.letters[t])
+            slope = load(slopes, p)
+            if slot < n_rows:
+                at = tile * n_rows + slot
+                store(rows, at, load(rows, at) + slope + slope)
+            else:
+                store(partial, slot - n_rows, load(partial, slot - n_rows) + slope + slope)
+            if t > turns.starts[u]:
+                cos, sin = trig_of(tile, slot, n_rows, trig)
+                double_cos, double_sin = cos * cos - sin * sin, cos * sin + cos * sin
+                vq, vr = load(slopes, q), load(slopes, r)
+                store(slopes, q, double_cos * vq + double_sin * vr)
+                store(slopes, r, double_cos * vr - double_sin * vq)
 
 
 @compiled
@@ -209,7 +212,7 @@ def fuse_rows(first, last, n_samples, turns, n_rows, trig, coefficients):
     room = aligned(4 * n_lanes, coefficients)
     for tile in range(first, last):
         for u in range(n_rotations):
-            fuse_turns(u, 0, tile, n_rows, turns, trig, room)
+            fuse_turns(u, u + 1, tile, n_rows, turns, trig, room)
             for row in range(tile * n_lanes, min(n_samples, (tile + 1) * n_lanes)):
                 for part in range(4):
                     coefficients[(row * n_rotations + u) * 4 + part] = room[part * n_lanes + row % n_lanes]
@@ -227,6 +230,6 @@ def split_rows(first, last, n_samples, turns, n_rows, trig, slopes, rows, shared
             for row in range(tile * n_lanes, min(n_samples, (tile + 1) * n_lanes)):
                 for part in range(3):
                     room[part * n_lanes + row % n_lanes] = slopes[(row * n_rotations + u) * 3 + part]
-            split_slopes(u, 0, tile, n_rows, turns, trig, room, rows, partial)
+            split_slopes(u, u + 1, tile, n_rows, turns, trig, room, rows, partial)
         for slot in range(shared.shape[1]):
             shared[tile, slot] = sum_of(partial, slot * n_lanes, min(n_lanes, n_samples - tile * n_lanes))
