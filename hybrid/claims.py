@@ -3,7 +3,7 @@
 All gains are differences of scores, seed by seed, turned so that positive is better; a row that does not depend on the
 seed is a constant, against which the others are tested. Where an experiment says ``per="patient"``, they are patient by
 patient. The p-values of all claims are corrected together by Holm's method, and so are those of each quantum row
-against all rows without a circuit, on all tasks.
+against all controls and classical rows, on all tasks.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def of_claims(results: Results) -> dict[Claim, list[Contrast]]:
 
 
 def against_the_rest(results: Results, row: str) -> list[Contrast]:
-    """Test a quantum row against all rows without a circuit, on all tasks, corrected together."""
+    """Test a quantum row against all controls and classical rows, on all tasks, corrected together."""
     return contrasts(
         results,
         [
@@ -154,21 +154,21 @@ def _claim(results: Results, claim: Claim, found: list[Contrast]) -> str:
 
 
 def _contribution(results: Results, row: str, found: list[Contrast]) -> str:
-    """Say it from the best row without a circuit on each task, and from all of them where the quantum row wins."""
+    """Say it from the best control or classical row on each task, and from all of them where the quantum row wins."""
     by_task = [[c for c in found if c.task == task] for task in dict.fromkeys(c.task for c in found)]
     wins = {contrasts[0].task for contrasts in by_task if all(contrast.better for contrast in contrasts)}
     best = [min(contrasts, key=lambda contrast: contrast.gain.mean) for contrasts in by_task]
     states = (
-        "an advantage over every row without it",
+        "an advantage over every control and classical row",
         f"no advantage that these {results.experiment.per or 'seed'}s can show",
-        "no advantage, as a row without it is significantly better,",
+        "no advantage, as a control or classical row is significantly better,",
     )
 
     def state(contrast: Contrast) -> str:
         return states[0] if contrast.task in wins else states[2] if contrast.worse else states[1]
 
     said = _grouped(best, states, state, lambda contrast: f"{contrast.other}: {_numbers(results, contrast, True)}")
-    return f"The quantum layer of {row} contributes {said}; in brackets the best row without one."
+    return f"The quantum layer of {row} contributes {said}; in brackets the best control or classical row."
 
 
 def _grouped(

@@ -38,13 +38,13 @@ _SCOPE = (
 _TESTS = (
     "Tests are t-tests, two-sided and paired by seed; a row that does not depend on the seed is a constant, against "
     "which the others are tested. The p-values of all claims are corrected together by Holm's method, and so are "
-    "those of each quantum row against all rows without a circuit, over all tasks; intervals are not: each stands for "
-    "itself."
+    "those of each quantum row against all controls and classical rows, over all tasks; intervals are not: each stands "
+    "for itself."
 )
 _WORDS = (
     "A claim is reproduced on a task if the difference is significant, reproduced in direction if it only has the "
     "right sign, and else not reproduced. The quantum layer is said to contribute an advantage only where its row is "
-    "significantly better than every row without a circuit; named is the best of those."
+    "significantly better than every control and classical row; named is the best of those."
 )
 
 #: What every report says of its intervals and tests.

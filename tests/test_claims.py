@@ -116,25 +116,31 @@ def test_what_is_left_of_a_claim_follows_from_the_scores(qrnn, said):
 @pytest.mark.parametrize(
     ("qrnn", "others", "said"),
     [
-        (GOOD, {}, "an advantage over every row without it on t (LSTM: 0.888 against 0.1,"),
-        (FAIR, {"ar": 0.1}, "no advantage, as a row without it is significantly better, on t (AR: 0.1 against"),
+        (GOOD, {}, "an advantage over every control and classical row on t (LSTM: 0.888 against 0.1,"),
+        (
+            FAIR,
+            {"ar": 0.1},
+            "no advantage, as a control or classical row is significantly better, on t (AR: 0.1 against",
+        ),
         (FAIR, {"other": close(FAIR) - 0.004}, "no advantage that these seeds can show on t (no circuit: 0."),
-        (FAIR, {"lstm": GOOD}, "no advantage, as a row without it is significantly better, on t (LSTM: 0."),
+        (FAIR, {"lstm": GOOD}, "no advantage, as a control or classical row is significantly better, on t (LSTM: 0."),
     ],
 )
 def test_what_the_quantum_layer_contributes_follows_from_the_scores(qrnn, others, said):
     found = planted(qrnn, **{"lstm": BAD - 0.003, **others})
     (sentence,) = sentences(found)
     assert sentence.startswith(f"The quantum layer of QRNN contributes {said}"), sentence
-    assert sentence.endswith("; in brackets the best row without one.")
+    assert sentence.endswith("; in brackets the best control or classical row.")
 
 
 def test_tasks_with_one_outcome_are_said_together():
     scores = {(task, row): values for task in "abc" for row, values in (("QRNN", GOOD), ("AR", 0.3))}
     scores["b", "QRNN"] = BAD
     (sentence,) = sentences(results(scores, KINDS))
-    assert "an advantage over every row without it on a (AR: 0.3 against" in sentence and ", c (AR" in sentence
-    assert "; no advantage, as a row without it is significantly better, on b (AR: 0.3 against" in sentence
+    assert (
+        "an advantage over every control and classical row on a (AR: 0.3 against" in sentence and ", c (AR" in sentence
+    )
+    assert "; no advantage, as a control or classical row is significantly better, on b (AR: 0.3 against" in sentence
 
 
 def test_a_margin_is_said():
