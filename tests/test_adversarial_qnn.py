@@ -449,9 +449,7 @@ def test_restored_on_old_samples_is_told_from_robust_against_new_ones():
 def test_circuits_are_compared_with_what_is_trained_as_they_are():
     """A hardened classical model must not decide what a circuit contributes that was trained plainly."""
     said = paper.verdict(planted({"QNN": 0.7, "logistic regression, hardened": 0.99}))
-    start = (
-        "Under PGD: The quantum layer of QNN contributes an advantage over every control and classical row on"
-    )
+    start = "Under PGD: The quantum layer of QNN contributes an advantage over every control and classical row on"
     assert any(each.startswith(start) and "hardened" not in each for each in said)
     start = "Under PGD: The quantum layer of QNN, hardened contributes no advantage, as a control or classical row is"
     assert any(each.startswith(start) and "(logistic regression, hardened: 0.99" in each for each in said)
