@@ -24,10 +24,10 @@ from circuits import CRX, CX, RX, RY, RZ, RZZ, Circuit, H, Probabilities, inputs
 from circuits.templates import interleaved_block_encoding
 from hybrid import experiment, findings, training
 from hybrid.attacks import pgd
-from hybrid.classifiers import adversarial_qnn, adversarial_rows, adversarial_states, aubry_andre
-from hybrid.classifiers.depolarized import MOST_QUBITS, Depolarized
 from hybrid.experiment import Case
 from hybrid.experiments import adversarial_qnn as paper
+from hybrid.models.classifiers import adversarial_qnn, adversarial_rows, adversarial_states, aubry_andre
+from hybrid.models.classifiers.depolarized import MOST_QUBITS, Depolarized
 from hybrid.units import count_parameters
 from qml import QuantumLayer
 

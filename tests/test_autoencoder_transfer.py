@@ -16,10 +16,10 @@ from sklearn.linear_model import LogisticRegression
 
 import backends
 from hybrid import experiment, training
-from hybrid.classifiers import autoencoder_transfer as transfer
-from hybrid.classifiers import rows
 from hybrid.experiment import Case
 from hybrid.experiments import autoencoder_transfer as paper
+from hybrid.models.classifiers import autoencoder_transfer as transfer
+from hybrid.models.classifiers import rows
 from hybrid.units import count_parameters
 
 N_TRAIN, N_TEST, N_ENCODER = 60, 40, (64 * 48 + 48) + (48 * 32 + 32) + (32 * 16 + 16)

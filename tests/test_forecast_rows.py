@@ -1,4 +1,4 @@
-"""hybrid/forecasters/rows.py: rows against computations of their own, and that all are trained on equal terms."""
+"""hybrid/models/forecasters/rows.py: rows against computations of their own, all of them trained on equal terms."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from sklearn.linear_model import Ridge
 
 from hybrid import experiment, series, training
 from hybrid.experiment import Case
-from hybrid.forecasters import recurrent, reservoirs, rows
 from hybrid.forecasting import Stream, Windows
+from hybrid.models.forecasters import recurrent, reservoirs, rows
 from qml import QRNNCell
 
 SETTINGS = {**rows.LEVELS["quick"], "epochs": 2, "n_steps": 60, "long_steps": 80}

@@ -1,4 +1,4 @@
-"""hybrid/forecasters against loops over single windows, brute force, and what the circuits can depend on."""
+"""hybrid/models/forecasters against loops over single windows, brute force, and what the circuits can depend on."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import torch
 from sklearn.linear_model import Ridge
 
 from hybrid.baselines import recurrent as baseline
-from hybrid.forecasters import fast_weights, recurrent, reservoirs
 from hybrid.forecasting import stream, windows
+from hybrid.models.forecasters import fast_weights, recurrent, reservoirs
 from hybrid.series import Series
 from hybrid.units import count_parameters
 from qml import QGRUCell, QLSTMCell, QRNNCell, QuantumLayer

@@ -1,4 +1,4 @@
-"""hybrid/classifiers/hybrid_cnn.py, attacked.py and the experiment: gates, schedules, attacks, and the two old bugs."""
+"""hybrid/models/classifiers/hybrid_cnn.py, attacked.py, the experiment: gates, schedules, attacks, the two old bugs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from torch.optim import Adam, AdamW
 import backends
 from hybrid import experiment, findings, training
 from hybrid.attacks import Normalised, fgsm, pgd, robust_accuracy
-from hybrid.classifiers import attacked, hybrid_cnn, rows
 from hybrid.experiment import Case
 from hybrid.experiments import hybrid_cnn as paper
+from hybrid.models.classifiers import attacked, hybrid_cnn, rows
 from qml import QuantumLayer
 
 PAPER = experiment.load("hybrid-cnn")

@@ -1,4 +1,4 @@
-"""hybrid/experiments of images and hybrid/classifiers: sizes, equal terms, and that all rows run."""
+"""hybrid/experiments of images and hybrid/models/classifiers: sizes, equal terms, and that all rows run."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from sklearn.datasets import load_digits
 import backends
 from circuits import CX, RY, Circuit, H, inputs, weights
 from hybrid import experiment, training
-from hybrid.classifiers import creep_in, distributed_qcnn, hamiltonian, hqnn_parallel, hqnn_quanv, rows
-from hybrid.classifiers.adam import DecayingAdam
 from hybrid.experiment import Case
 from hybrid.experiments import distributed_qcnn as distributed
+from hybrid.models.classifiers import creep_in, distributed_qcnn, hamiltonian, hqnn_parallel, hqnn_quanv, rows
+from hybrid.models.classifiers.adam import DecayingAdam
 from hybrid.units import count_parameters
 from qml import SpecialUnitary
 

@@ -1,4 +1,4 @@
-"""hybrid/classifiers/local_unitaries.py: against exponentials of Pauli sums, and in the modules that it changes."""
+"""hybrid/models/classifiers/local_unitaries.py: against exponentials of Pauli sums, and in modules that it changes."""
 
 import dense
 import numpy as np
@@ -7,8 +7,8 @@ import torch
 from scipy.linalg import expm
 from tolerances import close
 
-from hybrid.classifiers import creep_in, hamiltonian
-from hybrid.classifiers.local_unitaries import LocalUnitaries, localised
+from hybrid.models.classifiers import creep_in, hamiltonian
+from hybrid.models.classifiers.local_unitaries import LocalUnitaries, localised
 from hybrid.units import count_parameters
 from qml import HamiltonianReuploading, SpecialUnitary
 

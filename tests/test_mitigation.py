@@ -1,4 +1,4 @@
-"""hybrid/mitigation and the experiment zne-network: energies against density matrices, no leakage, all rows run."""
+"""hybrid/models/mitigation and the experiment zne-network: energies by density matrices, no leakage, all rows run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from backends.extrapolation import linear
 from hybrid import experiment
 from hybrid.experiment import Case
 from hybrid.experiments import zne_network
-from hybrid.mitigation import rows, vqe
+from hybrid.models.mitigation import rows, vqe
 
 SETTINGS = {"steps": 30, "strengths": [0.01, 0.04, 0.1], "shots": 200, "device": "manila", "factors": [1, 3, 5]}
 

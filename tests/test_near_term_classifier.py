@@ -16,8 +16,8 @@ import backends
 from circuits import pauli
 from circuits.templates import readout_qubit
 from hybrid import data, experiment, training
-from hybrid.classifiers import bits, near_term, rows
 from hybrid.experiment import Case
+from hybrid.models.classifiers import bits, near_term, rows
 from hybrid.units import count_parameters
 
 PAPER = experiment.load("near-term-classifier")

@@ -19,9 +19,9 @@ pytest.importorskip("gymnasium")
 from backends import Statevector
 from hybrid import experiment
 from hybrid.experiment import Case
-from hybrid.policies import actors, environments, ppo, rows
-from hybrid.policies.actors import Priors, Repeat, TwoFunctions
-from hybrid.policies.environments import TASKS
+from hybrid.models.policies import actors, environments, ppo, rows
+from hybrid.models.policies.actors import Priors, Repeat, TwoFunctions
+from hybrid.models.policies.environments import TASKS
 from hybrid.units import count_parameters
 from qml import SingleQubits
 
@@ -37,7 +37,7 @@ sys.meta_path.insert(0, NotInstalled)
 """
 NO_WINDOW = """
 import sys, torch
-from hybrid.policies.environments import play
+from hybrid.models.policies.environments import play
 play({task!r}, lambda seen: torch.eye(2)[:1].expand(len(seen), 2), 1, 0)
 pygame = sys.modules.get("pygame")
 print("open" if pygame and pygame.display.get_init() else "closed")
@@ -78,7 +78,7 @@ def test_no_window_is_needed(task):
 
 @pytest.mark.parametrize("name", ["gymnasium", "stable_baselines3", "Box2D"])
 def test_a_missing_package_is_named_with_its_extra(name):
-    code = NOT_INSTALLED.format(name=name) + "from hybrid.policies import environments; environments.check()"
+    code = NOT_INSTALLED.format(name=name) + "from hybrid.models.policies import environments; environments.check()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     message = f"ModuleNotFoundError: reinforcement learning needs {name}: pip install 'hybridqml[rl]'"
     assert done.stderr.splitlines()[-1] == message

@@ -13,10 +13,10 @@ import torch
 from torch import nn
 
 from hybrid import experiment, training
-from hybrid.classifiers import rows
 from hybrid.experiment import Case
 from hybrid.experiments import protein_tensor_network as paper
-from hybrid.proteins import letters, networks
+from hybrid.models.classifiers import rows
+from hybrid.models.proteins import letters, networks
 from hybrid.units import count_parameters
 
 PAPER = experiment.load("protein-tensor-network")

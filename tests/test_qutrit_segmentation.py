@@ -13,10 +13,10 @@ import torch
 
 from hybrid import experiment, findings, training
 from hybrid.experiment import Case
-from hybrid.segmenters import filters, images, rows
-from hybrid.segmenters.images import Parts, Slices
-from hybrid.segmenters.qis_net import qis_net
-from hybrid.segmenters.u_net import UNet
+from hybrid.models.segmenters import filters, images, rows
+from hybrid.models.segmenters.images import Parts, Slices
+from hybrid.models.segmenters.qis_net import qis_net
+from hybrid.models.segmenters.u_net import UNet
 from hybrid.units import count_parameters
 
 pytest.importorskip("skimage")

@@ -10,13 +10,13 @@ from timeseries import write
 
 from hybrid import experiment
 from hybrid.experiments import qfwp, qrnn_reservoir
-from hybrid.forecasters import fast_weights, recurrent, verdicts
+from hybrid.models.forecasters import fast_weights, recurrent, verdicts
 
 PAPERS = ("qfwp", "qrnn-reservoir")
 
 GRIDS = {
-    "hybrid.forecasters.reservoirs.CELL_GRID": {"weight_scale": (0.1, 1.0)},
-    "hybrid.forecasters.reservoirs.ISING_GRID": {"tau": (3.0,), "field": (0.5,)},
+    "hybrid.models.forecasters.reservoirs.CELL_GRID": {"weight_scale": (0.1, 1.0)},
+    "hybrid.models.forecasters.reservoirs.ISING_GRID": {"tau": (3.0,), "field": (0.5,)},
     "hybrid.baselines.echo_state.SPECTRAL_RADII": (0.5, 0.9),
 }
 

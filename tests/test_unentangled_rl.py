@@ -18,8 +18,8 @@ import backends
 from hybrid import experiment, findings, training
 from hybrid.experiment import Case
 from hybrid.experiments import unentangled_rl
-from hybrid.policies import environments, replay, rows
-from hybrid.policies.rows import GREEDY_SEED
+from hybrid.models.policies import environments, replay, rows
+from hybrid.models.policies.rows import GREEDY_SEED
 
 PAPER = experiment.load("unentangled-rl")
 EPISODES = {"cartpole": 128, "acrobot": 512, "lunarlander": 256}

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from hybrid.claims import Claim, score, sentences
-from hybrid.classifiers import adversarial_qnn, adversarial_rows, rows
 from hybrid.experiment import Experiment, Results, Row
+from hybrid.models.classifiers import adversarial_qnn, adversarial_rows, rows
 
 QNN, OFF, MLP, LINEAR = "QNN", "QNN, entanglers off", "MLP of as many parameters", "logistic regression"
 FROZEN, CHAIN = f"{QNN}, angles frozen", "aubry-andre"

@@ -13,9 +13,9 @@ from itertools import pairwise
 from typing import Any
 
 from hybrid.claims import Claim, score, sentences
-from hybrid.classifiers import autoencoder_transfer as transfer
-from hybrid.classifiers import rows
 from hybrid.experiment import Experiment, Results, Row
+from hybrid.models.classifiers import autoencoder_transfer as transfer
+from hybrid.models.classifiers import rows
 
 HYBRID, SHOTS = "hybrid", ("hybrid, 1,024 shots", "hybrid, 128 shots")
 #: Other readings of the map: the paper says "a Hadamard gate", and angles in proportion to the features.

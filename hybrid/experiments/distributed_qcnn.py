@@ -15,8 +15,8 @@ import numpy as np
 
 import backends
 from hybrid.claims import Claim, sentences
-from hybrid.classifiers import distributed_qcnn, rows
 from hybrid.experiment import Experiment, Results, Row
+from hybrid.models.classifiers import distributed_qcnn, rows
 
 if TYPE_CHECKING:
     from backends.cut import CutPlan

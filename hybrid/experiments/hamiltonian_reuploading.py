@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any
 
 from hybrid.claims import Claim
-from hybrid.classifiers import hamiltonian, rows
 from hybrid.experiment import Experiment, Row
+from hybrid.models.classifiers import hamiltonian, rows
 
 #: The paper has CT images too, a subset of a competition's, which we lack.
 TASKS = ("digits", "mnist", "fashion-mnist")

@@ -11,8 +11,8 @@ from functools import partial
 from typing import Any
 
 from hybrid.claims import Claim, sentences
-from hybrid.classifiers import hqnn_parallel, rows
 from hybrid.experiment import Experiment, Results, Row
+from hybrid.models.classifiers import hqnn_parallel, rows
 
 TASKS = ("digits", "mnist", "mednist", "cifar10")
 

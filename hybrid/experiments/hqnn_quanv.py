@@ -11,8 +11,8 @@ from functools import partial
 from typing import Any
 
 from hybrid.claims import Claim
-from hybrid.classifiers import hqnn_quanv, rows
 from hybrid.experiment import Experiment, Row
+from hybrid.models.classifiers import hqnn_quanv, rows
 
 QUANV, EQUAL, SMALL = "HQNN-Quanv", "convolution of as many channels", "convolution of 1 channel"
 FROZEN = f"{QUANV}, quanvolution frozen"

@@ -16,9 +16,9 @@ from functools import partial
 from typing import Any
 
 from hybrid.claims import Claim, score, sentences
-from hybrid.classifiers import attacked, hybrid_cnn, rows
-from hybrid.classifiers.hybrid_cnn import one_cycle, warm_restarts
 from hybrid.experiment import Experiment, Results, Row
+from hybrid.models.classifiers import attacked, hybrid_cnn, rows
+from hybrid.models.classifiers.hybrid_cnn import one_cycle, warm_restarts
 
 HYBRID, PLAIN = "hybrid CNN", "plain CNN"
 PUBLISHED = f"{PLAIN}, restarts every 5 batches"

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from hybrid.claims import Claim, sentences
-from hybrid.classifiers import bits, near_term, rows
 from hybrid.experiment import Case, Experiment, Results, Row
+from hybrid.models.classifiers import bits, near_term, rows
 
 PARITIES, MAJORITIES = ("parity-4", "parity-8", "parity-12"), ("majority-5", "majority-9")
 IMAGES, STATES = ("digits", "mnist"), "states"

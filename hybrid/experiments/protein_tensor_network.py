@@ -15,9 +15,9 @@ from functools import partial
 from typing import Any
 
 from hybrid.claims import Claim, sentences
-from hybrid.classifiers import rows
 from hybrid.experiment import Experiment, Results, Row
-from hybrid.proteins import letters, networks
+from hybrid.models.classifiers import rows
+from hybrid.models.proteins import letters, networks
 from qml.init import uniform_
 
 MADE, PROTEINS = tuple(letters.MADE), tuple(letters.PROTEINS)

@@ -12,7 +12,7 @@ from functools import partial
 
 from hybrid.claims import Claim, sentences
 from hybrid.experiment import Experiment, Results, Row
-from hybrid.forecasters import fast_weights, recurrent, rows, verdicts
+from hybrid.models.forecasters import fast_weights, recurrent, rows, verdicts
 
 #: Parameters of the two networks.
 SIZES = {"QFWP": 111, "QLSTM": 149}

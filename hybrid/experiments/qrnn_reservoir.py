@@ -12,7 +12,7 @@ from functools import partial
 
 from hybrid.claims import Claim, sentences
 from hybrid.experiment import Experiment, Outcome, Results, Row
-from hybrid.forecasters import recurrent, reservoirs, rows, verdicts
+from hybrid.models.forecasters import recurrent, reservoirs, rows, verdicts
 
 #: Of each quantum cell: the classical network of its kind.
 KINDS = {"QRNN": "RNN", "QLSTM": "LSTM", "QGRU": "GRU"}

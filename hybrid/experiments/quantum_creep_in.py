@@ -13,8 +13,8 @@ from functools import partial
 from typing import Any
 
 from hybrid.claims import Claim
-from hybrid.classifiers import creep_in, rows
 from hybrid.experiment import Experiment, Row
+from hybrid.models.classifiers import creep_in, rows
 
 TASKS = ("digits", "mnist", "fashion-mnist", "cifar10")
 

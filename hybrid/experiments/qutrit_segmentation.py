@@ -17,7 +17,7 @@ import numpy as np
 from hybrid import pages
 from hybrid.claims import Claim, score, sentences
 from hybrid.experiment import Case, Experiment, Results, Row
-from hybrid.segmenters import filters, images, rows
+from hybrid.models.segmenters import filters, images, rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

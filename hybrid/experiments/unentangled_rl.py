@@ -16,8 +16,8 @@ import numpy as np
 
 from hybrid.claims import Claim, score, sentences
 from hybrid.experiment import Experiment, Plan, Results, Row
-from hybrid.policies import actors, environments, rows
-from hybrid.policies.environments import TASKS
+from hybrid.models.policies import actors, environments, rows
+from hybrid.models.policies.environments import TASKS
 
 SVQC, LINEAR, MLP = "SVQC", "linear", "MLP of 64 and 64 units"
 ONCE, DEEP, ENTANGLED = "SVQC, outputs once", "SVQC of 3 layers, outputs once", "SVQC, entanglers on"
@@ -101,7 +101,7 @@ def verdict(results: Results) -> list[str]:
 
 def evaluate(plan: Plan, spec: str) -> Iterator[str]:
     """Replay a trained policy on a backend."""
-    from hybrid.policies.replay import replay
+    from hybrid.models.policies.replay import replay
 
     environments.check()
     return replay(plan, spec)

@@ -15,7 +15,7 @@ from backends.extrapolation import exponential, linear, quadratic, richardson
 from backends.zne_network import network
 from hybrid.claims import Claim, sentences
 from hybrid.experiment import Experiment, Results, Row
-from hybrid.mitigation import rows
+from hybrid.models.mitigation import rows
 
 NETWORK, NOTHING, LINE, CURVE = "ensemble of 5 networks", "no mitigation", "linear", "exponential"
 
