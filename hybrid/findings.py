@@ -326,6 +326,7 @@ def _contrast_cells(contrast: claims.Contrast) -> tuple[str, ...]:
 
 
 def _signed(value: float) -> str:
+    value = round(value, 12)  # a mean of differences that cancel is not quite 0
     return ("+" if value > 0 else "−" if value < 0 else "") + score(abs(value))
 
 

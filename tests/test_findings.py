@@ -178,6 +178,13 @@ def test_contrasts_are_in_a_table(written):
     assert len([line for line in lines if line.startswith(("| NARMA5 |", "| laser |"))]) == len(contrasts) == 3
 
 
+def test_a_mean_of_gains_that_cancel_is_0(tmp_path):
+    scores = {("t", "QRNN"): [0.1, 0.3, 0.2], ("t", "AR"): [0.3, 0.2, 0.1]}  # -0.2 + 0.1 + 0.1 is not quite 0
+    report = findings.write(results(scores, {"QRNN": "quantum", "AR": "trivial"}, out=tmp_path))
+    (line,) = [line for line in report[0].read_text().splitlines() if line.startswith("| t | AR | ")]
+    assert line.startswith("| t | AR | 0 | ")
+
+
 def test_the_html_page_is_well_formed_escaped_and_loads_nothing(written):
     found, _ = written
     page = Page(found.plan.out / "report.html")
