@@ -311,7 +311,7 @@ def _mean(found: Interval) -> str:
         return score(found.mean)
     if np.isclose(found.mean - found.low, found.high - found.mean):
         return f"{score(found.mean)} ± {found.half:.2g}"
-    return f"{score(found.mean)} [{found.low:.2g}, {found.high:.2g}]"
+    return f"{score(found.mean)} [{found.low:.3g}, {found.high:.3g}]"
 
 
 def _contrast_cells(contrast: claims.Contrast) -> tuple[str, ...]:

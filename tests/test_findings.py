@@ -78,7 +78,7 @@ def test_the_tables_have_every_row_with_ours_and_the_papers_numbers(written):
         "0.0248 = 4.303 · 0.01 / 3^½"
     )
     assert "| AR | 0.0123 | not given | 24 | 4 | 1,200 | 14 | 0.25 |" in lines
-    assert "| **QRNN** | 0.4 [0, 1.5] | 0.777 | 24 | 4 | 1,200 | 14 | 0.25 |" in lines, "an error is not negative"
+    assert "| **QRNN** | 0.4 [0, 1.48] | 0.777 | 24 | 4 | 1,200 | 14 | 0.25 |" in lines, "an error is not negative"
     assert "| their GRU | – | 0.888 |  |  |  |  |  |" in lines
     assert sum(line.startswith(("| **QRNN", "| no circuit", "| AR", "| their")) for line in lines) == 3 + 2 + 2
 
@@ -106,7 +106,7 @@ def test_further_figures_have_a_column_each_with_intervals(tmp_path):
     lines = (tmp_path / "report.md").read_text().splitlines()
     heading = "| row | test NRMSE | under attack | paper | quantum | classical | frozen | train, s | predict, s |"
     assert lines.count(heading) == 2 and lines[lines.index(heading) + 1].count("---") == 9
-    assert "| **QRNN** | 0.31 ± 0.025 | 0.4 [0, 1.5] | not given | 24 | 4 | 1,200 | 14 | 0.25 |" in lines
+    assert "| **QRNN** | 0.31 ± 0.025 | 0.4 [0, 1.48] | not given | 24 | 4 | 1,200 | 14 | 0.25 |" in lines
     assert "| AR | 0.0123 | 0.00615 | not given | 24 | 4 | 1,200 | 14 | 0.25 |" in lines
     assert "| their GRU | – | – | 0.888 |  |  |  |  |  |" in lines
     assert any(line.startswith("test NRMSE, under attack, lower is better: mean over the seeds") for line in lines)
@@ -232,7 +232,7 @@ def test_the_terminal_tables_have_no_column_for_figures_that_are_not_given(writt
 def test_the_terminal_tables_fit_80_columns(written):
     text = shown(written[0])
     assert max(map(len, text.splitlines())) <= 80 and "…" not in text
-    assert "24 + 4 (1,200)" in text and "14 + 0.25" in text and "0.777" in text and "0.4 [0, 1.5]" in text
+    assert "24 + 4 (1,200)" in text and "14 + 0.25" in text and "0.777" in text and "0.4 [0, 1.48]" in text
 
 
 # --- plots -----------------------------------------------------------------------------------------------------------
