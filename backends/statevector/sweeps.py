@@ -383,6 +383,12 @@ def write_tile(target, base, tables, outer, size, tile):
                 target[base + (tables.local[first] ^ start ^ tables.lanes[lane])] = tile[first * n_lanes + lane]
 
 
+@compiled
+def only_reads(tables):
+    """Whether a segment leaves psi as it is: it has words at most."""
+    return (tables.ops[:, 0] >= WORD).all()
+
+
 # --- both -------------------------------------------------------------------------------------------------------------
 
 
@@ -406,6 +412,7 @@ def forward(
     p = aligned(max(length, y.shape[1] * n_lanes), y)
     own, values = aligned(4 * n_rotations * n_lanes, y), aligned(output.n_words * n_lanes, y)
     scratch, bad = aligned(matrices.widest, y), aligned(n_lanes, y)
+    there = only_reads(tables) and tables.entry == size and not leading
     before = flush_subnormals()
     for task in range(first, last):
         row, outer = task // n_outer, task % n_outer
@@ -425,8 +432,9 @@ def forward(
             read_samples(re, im, tables.local, task, n_samples, trig, n_rows, values, output, y, p, bad)
         else:
             sum_words(outer, tables, output, values, sums[row, outer], n_lanes)
-            write_tile(sr, base, tables, outer, size, re)
-            write_tile(si, base, tables, outer, size, im)
+            if not there:
+                write_tile(sr, base, tables, outer, size, re)
+                write_tile(si, base, tables, outer, size, im)
     restore_subnormals(before)
 
 
@@ -450,6 +458,7 @@ def backward(
     p, own = aligned(max(length, gy.shape[1] * n_lanes), gy), aligned(4 * n_rotations * n_lanes, gy)
     slopes, weights = aligned(3 * n_rotations * n_lanes, gy), aligned(output.n_words * n_lanes, gy)
     scratch, partial = aligned(matrices.widest, gy), aligned(shared.shape[1] * n_lanes, gy)
+    there = only_reads(tables)
     before = flush_subnormals()
     for task in range(first, last):
         row, outer = task // n_outer, task % n_outer
@@ -474,9 +483,12 @@ def backward(
             end_back(pr, task, n_samples, partial, gs, shared, n_lanes)
         else:
             sum_slopes(outer, tables, slopes, sums[row, outer], n_lanes)
+            if not leading and not there:
+                write_tile(sr, base, tables, outer, tables.entry, re)
+                write_tile(si, base, tables, outer, tables.entry, im)
             if not leading:
-                for state, tile in ((sr, re), (si, im), (lr, pr), (li, pi)):
-                    write_tile(state, base, tables, outer, tables.entry, tile)
+                write_tile(lr, base, tables, outer, tables.entry, pr)
+                write_tile(li, base, tables, outer, tables.entry, pi)
     restore_subnormals(before)
 
 
