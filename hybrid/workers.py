@@ -112,9 +112,25 @@ def _closing(found: Generator[Any, None, None]) -> Iterator[Generator[Any, None,
     try:
         yield found
     finally:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _feeding_unheard():
             warnings.simplefilter("ignore", UserWarning)
             found.close()
+
+
+@contextmanager
+def _feeding_unheard() -> Iterator[None]:
+    """Let the thread that feeds loky's processes end without a traceback, where tasks are cancelled under its hands."""
+    before = threading.excepthook
+
+    def hook(found: threading.ExceptHookArgs) -> None:
+        if found.thread is None or found.thread.name != "ExecutorManagerThread":
+            before(found)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 @contextmanager

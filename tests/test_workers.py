@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import joblib
@@ -77,6 +78,24 @@ def test_ctrl_c_while_workers_start_is_heard_afterwards(heard):
 
 
 # --- lost workers --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "said"), [("ExecutorManagerThread", []), ("other", ["other"])])
+def test_the_thread_that_feeds_workers_ends_without_a_traceback(monkeypatch, name, said):
+    heard = []
+    monkeypatch.setattr(threading, "excepthook", lambda found: heard.append(found.thread.name))
+
+    def running():
+        try:
+            yield
+        finally:  # as loky's, where a task that it is about to hand out has been cancelled
+            thread = threading.Thread(target=lambda: {}["work"], name=name)
+            thread.start()
+            thread.join()
+
+    with workers._closing(running()) as found:
+        next(found)
+    assert heard == said
 
 
 def test_a_worker_that_is_killed_is_said_in_one_line_and_the_next_start_anew():
