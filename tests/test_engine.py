@@ -431,6 +431,13 @@ def test_a_step_holds_two_states_of_every_sample(monkeypatch, n_layers):
     assert sum(asked) == 2 * (2 * 8 * 2**6)  # real and imaginary parts
 
 
+@pytest.mark.parametrize("n_qubits", [16, 18])
+@dtypes
+def test_tiles_are_at_most_a_quarter_of_the_states(n_qubits, dtype):
+    plan = engine.make_plan(layered(n_qubits, n_layers=8), z_each(n_qubits), True, dtype)
+    assert all(4 * len(tables.local) * len(tables.lanes) <= 2**n_qubits for tables in plan.segments)
+
+
 @pytest.mark.parametrize("n_qubits, batch", [(22, 4), (26, 1), (30, 64)])
 @dtypes
 def test_refused_before_anything_is_allocated(monkeypatch, n_qubits, batch, dtype):

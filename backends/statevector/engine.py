@@ -337,11 +337,15 @@ def make_plan(circuit: Circuit, observables: Readout, shared_weights: bool, torc
 
 
 def _segments(program: FusedProgram, n_lanes: int) -> tuple[Segment, ...]:
-    """Return the cheapest segments whose lanes are amplitudes; none where a tile is too small for an operation."""
+    """Return the cheapest segments whose lanes are amplitudes; none where a tile is too small for an operation.
+
+    A tile is at most a quarter of the states, or as small as can be: every core holds one of psi and one of lambda.
+    """
     if program.n_qubits < FEW_QUBITS:
         return ()
     sizes = [size for size in LOCAL_BITS if fits(program, n_lanes, size)]
-    return min((split(program, n_lanes, size) for size in sizes), key=_cost, default=())
+    small = [size for size in sizes if 4 * n_lanes << size <= 2**program.n_qubits]
+    return min((split(program, n_lanes, size) for size in small or sizes[:1]), key=_cost, default=())
 
 
 def _is_partial(program: FusedProgram, last: Segment) -> bool:
