@@ -122,10 +122,10 @@ def audit(
     """Ask whether the quantum layers of a model help: train it and its controls, and compare them on equal terms.
 
     The controls: the quantum layers removed (a fixed random projection where the widths differ), replaced by linear +
-    tanh of the same widths, with their entanglers off, and (where they have weights) frozen; see
-    :mod:`hybrid.controls`. In the trained model a
-    classical surrogate takes the place of the circuits, Fourier features where their angles are affine in the
-    features and random ones elsewhere, without training the rest again; see :mod:`hybrid.surrogate`.
+    tanh of the same widths, with their entanglers off, and (where weights of theirs are trained) frozen; see
+    :mod:`hybrid.controls`. In the trained model a classical surrogate takes the place of the circuits, Fourier features
+    where their angles are affine in the features and random ones elsewhere, without training the rest again; see
+    :mod:`hybrid.surrogate`.
 
     Parameters
     ----------
