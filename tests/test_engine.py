@@ -14,7 +14,7 @@ from strategies import QUICK, haar_unitary, random_circuits
 from tolerances import atol, close
 
 from backends import Statevector
-from backends.statevector import STATES_IN_FLIGHT, buffers, engine, tiles
+from backends.statevector import STATES_IN_FLIGHT, buffers, engine, fusion, kinds, tiles
 from backends.statevector.engine import make_plan
 from circuits import (
     CCZ,
@@ -48,19 +48,20 @@ def poisoned(monkeypatch):
     monkeypatch.setattr(buffers, "_take", lambda size: np.full(size, 255, np.uint8))
 
 
-#: How the state is laid out: whether lanes are amplitudes, the bits of a tile, and those from which on rotations run in
-#: pairs.
+#: How the state is laid out: whether lanes are amplitudes, the bits of a tile, those from which on rotations run in
+#: groups, and the qubits from which on turns about Z are kept apart.
 FORMS = {
-    "samples": (False, 10, 8),
-    "pairs of samples": (False, 10, 2),
-    "amplitudes": (True, 10, 8),
-    "small tiles": (True, 3, 2),
+    "samples": (False, 10, 8, 8),
+    "groups of samples": (False, 10, 2, 1),
+    "amplitudes": (True, 10, 8, 8),
+    "small tiles": (True, 3, 2, 1),
 }
 
 
 def set_form(monkeypatch, name):
     """Let every plan made from now on have one form."""
-    by_amplitudes, bits, pair_bits = FORMS[name]
+    by_amplitudes, bits, pair_bits, apart_qubits = FORMS[name]
+    monkeypatch.setattr(fusion, "APART_QUBITS", apart_qubits)
     monkeypatch.setattr(tiles, "PAIR_BITS", pair_bits)
     monkeypatch.setattr(engine, "LOCAL_BITS", (bits,))
     monkeypatch.setattr(engine, "FEW_QUBITS", 1 if by_amplitudes else 99)
@@ -130,7 +131,7 @@ x, w = inputs(4), weights(6)
 
 @pytest.mark.parametrize(
     "name, n_qubits",
-    [("samples", (1, 6)), ("pairs of samples", (2, 6)), ("amplitudes", (5, 6)), ("small tiles", (6, 7))],
+    [("samples", (1, 6)), ("groups of samples", (2, 6)), ("amplitudes", (5, 6)), ("small tiles", (6, 7))],
 )
 @dtypes
 def test_random_circuits(monkeypatch, name, n_qubits, dtype):
@@ -176,6 +177,33 @@ def test_sizes(n, batch, dtype):
         circuit, (*words_of(n, 1), *z_each(n)), *tensors(circuit, 0, batch, dtype=dtype), against_dense=False
     )
     assert plan.segments  # amplitudes as lanes are possible; which form is taken, is a matter of speed
+
+
+def of_layers(n, n_layers=3):
+    """Layers whose turns about Z come in tables, rotations in threes, and CNOTs that mix the masks."""
+    x, w = inputs(n), weights(n_layers * n)
+    layers = [
+        [
+            [[RZ(x[q], q), RY(w[layer * n + q], q), RZ(x[q] * w[q] + 0.2, q)] for q in range(n)],
+            [CX(q, (q + 1 + layer) % n) for q in range(n)],
+            [RZZ(w[0], 0, n - 1), CZ(1, 2)],
+        ]
+        for layer in range(n_layers)
+    ]
+    return Circuit(n, [[RX(x[q], q) for q in range(n)], layers], n, n_layers * n)
+
+
+@pytest.mark.parametrize("n, batch", [(8, 5), (9, 20), (12, 1), (12, 33), (13, 2), (14, 1)])
+@pytest.mark.parametrize("pauli_words", [False, True])
+@dtypes
+def test_tables_of_phases_and_rotations_in_threes(n, batch, pauli_words, dtype):
+    circuit = of_layers(n)
+    readout = (*words_of(n, 1), *z_each(n)) if pauli_words else z_each(n)
+    plan = compare(circuit, readout, *tensors(circuit, 0, batch, dtype=dtype), against_dense=False)
+    form = [plan.samples] if plan.by_samples(batch) else plan.segments
+    found = {kind for tables in form for kind in tables.ops[:, 0].tolist()}
+    assert {kinds.PHASES, kinds.REAL_Y, kinds.Z_WORDS} <= found
+    assert (kinds.ACROSS in found) == (not plan.by_samples(batch))
 
 
 def test_both_forms_are_taken_by_default():

@@ -11,8 +11,8 @@ from scipy.linalg import hadamard
 from strategies import haar_unitary
 from tolerances import close
 
-from backends.statevector import kernels
-from backends.statevector.lanes import load, odd, spread, store, zeros
+from backends.statevector import kernels, lanes
+from backends.statevector.lanes import blend, load, odd, spread, store, total, zeros
 
 N_BITS, SIZE = 4, 16
 TOLERANCE = {np.float32: 1e-5, np.float64: 1e-12}
@@ -24,7 +24,7 @@ seeds = pytest.mark.parametrize("seed", range(6))
 @cache
 def kernel(name):
     """A kernel, called from Python."""
-    called = getattr(kernels, name)
+    called = getattr(kernels, name, None) or getattr(lanes, name)
     return njit(error_model="numpy")(lambda *arguments: called(*arguments))
 
 
@@ -102,6 +102,22 @@ def test_a_product_and_a_sum_may_be_one_instruction(dtype):
     out = np.empty((2, a.size), dtype)
     product_and_sum(a.ravel(), out.ravel())
     assert np.allclose(out, [0 * a[0], 2 * a[0] ** 2 + a[0]], atol=TOLERANCE[dtype])
+
+
+@njit
+def sum_and_choice(a, b, lanes, out):
+    out[0] = total(load(a, 1))
+    store(out, 1, blend(load(a, 1), load(b, 1), lanes))
+
+
+@precisions
+@seeds
+def test_sum_of_lanes_and_choice_among_them(seed, dtype):
+    rng = np.random.default_rng(seed)
+    a, b, out = numbers(rng, dtype, 2), numbers(rng, dtype, 2), numbers(rng, dtype, 2)
+    chosen = rng.integers(0, 2, a.shape[1])
+    sum_and_choice(a.ravel(), b.ravel(), int((chosen << np.arange(len(chosen))).sum()), out.ravel())
+    assert close(out[0, 0], a[1].sum(), TOLERANCE[dtype]) and np.array_equal(out[1], np.where(chosen, b[1], a[1]))
 
 
 def test_lanes_of_a_slice_that_is_not_aligned():
@@ -203,6 +219,132 @@ def test_two_rotations_forward_and_back(kind, seed, dtype):
     assert close(found, slopes, TOLERANCE[dtype])  # and nothing else was written
 
 
+@precisions
+@seeds
+def test_three_rotations_forward_and_back(seed, dtype):
+    rng = np.random.default_rng(seed)
+    table = virtual_qubits(rng, 3)
+    sets = [rotation("real_y", *table[m, :2].tolist()) for m in (1, 2, 3)]
+    blocks, slopes = [coefficients_of(rng, dtype, "Y") for _ in sets], numbers(rng, dtype, 10, 3)
+    coefficients, places = np.concatenate(blocks).ravel(), (1, 4, 7)
+    both, steps = states(rng, dtype)
+    found = slopes.copy()
+    for state in both:
+        kernel("three_real")(*state, SIZE, table, 1, coefficients, *places)
+    reached = [steps]
+    for block, words in zip(blocks, sets, strict=True):
+        reached.append([expected(block, words, state) for state in reached[-1]])
+    assert all(close(joined(a), b, TOLERANCE[dtype]) for a, b in zip(both, reached[-1], strict=True))
+    back = kernel("three_real_back")
+    back(*both[0], *both[1], SIZE, table, 1, coefficients, found.ravel(), *places)
+    assert all(close(joined(a), b, TOLERANCE[dtype]) for a, b in zip(both, steps, strict=True))
+    for place, words, (a, b) in zip(places, sets, reached[1:], strict=True):
+        slopes[place] = 0
+        slopes[place, 1] = (b.conj() * (words["Y"] @ a)).sum(0).imag
+    assert close(found, slopes, TOLERANCE[dtype])
+
+
+@precisions
+@seeds
+def test_a_rotation_of_two_lanes_forward_and_back(seed, dtype):
+    rng, n_lanes = np.random.default_rng(seed), 64 // np.dtype(dtype).itemsize
+    n_bits = n_lanes.bit_length() - 1
+    flip, select = (int(k) for k in rng.integers(1, n_lanes, 2))
+    select ^= 0 if masks.parity(flip & select) else flip & -flip
+    signs = 1 - 2.0 * masks.parity(select & np.arange(n_lanes))
+    a, b, c, d = rng.normal(size=4)
+    coefficients = np.array([[1 + 0 * signs] * 4, [a + 0 * signs, b + 0 * signs, c * signs, d * signs]])
+    coefficients = (coefficients / np.sqrt(a * a + b * b + c * c + d * d)).astype(dtype)
+    words = [masks.word(f, s, n_bits).T for f, s in ((flip, 0), (flip, select), (0, select))]
+    u = coefficients[1, 0, 0] * np.eye(n_lanes)
+    u = u - 1j * sum(k * word for k, word in zip((b, c, d), words, strict=True)) / np.linalg.norm([a, b, c, d])
+    (psi, lam), (psi_0, lam_0) = states(rng, dtype)
+    room, slopes = numbers(rng, dtype, 2).ravel(), numbers(rng, dtype, 2, 3)
+    for state in (psi, lam):
+        kernel("across")(*state, SIZE, flip, coefficients.ravel(), 4, room)
+    psi_1, lam_1 = psi_0 @ u, lam_0 @ u
+    assert close(joined(psi), psi_1, TOLERANCE[dtype]) and close(joined(lam), lam_1, TOLERANCE[dtype])
+    kernel("across_back")(*psi, *lam, SIZE, flip, coefficients.ravel(), 4, slopes.ravel(), 3, room)
+    assert close(joined(psi), psi_0, TOLERANCE[dtype]) and close(joined(lam), lam_0, TOLERANCE[dtype])
+    found = (slopes[1] * np.array([1 + 0 * signs, signs, signs])).sum(1)
+    wanted = [(lam_1.conj() * (psi_1 @ word)).sum().imag for word in words]
+    assert close(found, wanted, 10 * TOLERANCE[dtype])
+
+
+# Z words by halves of coordinates: which words a table has, and which local index has which coordinates.
+
+
+def coordinate_table(rng, words):
+    """Rows from 1 on for Z words, (number, what it selects of the coordinates), and the parities (words, SIZE)."""
+    while True:
+        flips = rng.integers(1, SIZE, N_BITS)
+        chosen = np.arange(SIZE)[:, None] >> np.arange(N_BITS) & 1
+        reached = np.bitwise_xor.reduce(chosen * flips, 1)
+        if len(set(reached.tolist())) == SIZE:
+            break
+    low = N_BITS // 2
+    rows = [*words, *((flip, 0) for flip in (*flips[:low][::-1], *flips[low:][::-1]))]
+    table = np.zeros((1 + len(rows), 4), np.int64)
+    table[1:, :2] = rows
+    parities = np.array([masks.parity(select & np.argsort(reached)) for _, select in words])
+    return table, parities
+
+
+WORD_SETS = {
+    "one word a coordinate": [(2, 1), (0, 2), (3, 4), (1, 8)],
+    "two coordinates of one half": [(1, 1), (0, 3), (2, 12)],
+    "none but the upper half": [(0, 8), (1, 12)],
+    "none but the lower half": [(1, 3)],
+    "a word of lanes alone": [(3, 0), (1, 0), (0, 2)],
+}
+word_sets = pytest.mark.parametrize("words", WORD_SETS.values(), ids=WORD_SETS)
+
+
+@precisions
+@seeds
+@word_sets
+def test_phases_of_many_words(words, seed, dtype):
+    rng = np.random.default_rng(seed)
+    table, parities = coordinate_table(rng, words)
+    coefficients = numbers(rng, dtype, 4, 4)
+    coefficients /= np.sqrt((coefficients[:, ::3] ** 2).sum(1))[:, None]
+    slopes, room = numbers(rng, dtype, 4, 3), numbers(rng, dtype, 3 * SIZE).ravel()
+    (psi, lam), (psi_0, lam_0) = states(rng, dtype)
+    found = slopes.copy()
+    signs = dict(zip((number for number, _ in words), 1 - 2.0 * parities[:, :, None], strict=True))
+    factor = np.prod([coefficients[k, 0] - 1j * sign * coefficients[k, 3] for k, sign in signs.items()], 0)
+    for state in (psi, lam):
+        kernel("phases")(*state, N_BITS, table, 1, len(words), coefficients.ravel(), room)
+    psi_1, lam_1 = psi_0 * factor, lam_0 * factor
+    assert close(joined(psi), psi_1, TOLERANCE[dtype]) and close(joined(lam), lam_1, TOLERANCE[dtype])
+    back = kernel("phases_back")
+    back(*psi, *lam, N_BITS, table, 1, len(words), coefficients.ravel(), found.ravel(), room)
+    assert close(joined(psi), psi_0, TOLERANCE[dtype]) and close(joined(lam), lam_0, TOLERANCE[dtype])
+    for k, sign in signs.items():
+        slopes[k] = 0
+        slopes[k, 2] = (lam_1.conj() * sign * psi_1).sum(0).imag
+    assert close(found, slopes, TOLERANCE[dtype])
+
+
+@precisions
+@seeds
+@word_sets
+def test_z_words_by_halves(words, seed, dtype):
+    rng = np.random.default_rng(seed)
+    table, parities = coordinate_table(rng, words)
+    diagonal = rng.permutation(5)[:4]
+    values, weights = numbers(rng, dtype, 5), numbers(rng, dtype, 5)
+    room, found = numbers(rng, dtype, 3 * SIZE).ravel(), values.copy()
+    (psi, lam), (psi_0, lam_0) = states(rng, dtype)
+    kernel("z_words")(*psi, N_BITS, table, 1, len(words), diagonal, found.ravel(), room)
+    kernel("z_words_back")(*psi, *lam, N_BITS, table, 1, len(words), diagonal, weights.ravel(), room)
+    signs = 1 - 2.0 * parities[:, :, None]
+    for (k, _), sign in zip(words, signs, strict=True):
+        values[diagonal[k]] = (sign * abs(psi_0) ** 2).sum(0)
+        lam_0 = lam_0 + weights[diagonal[k]] * sign * psi_0
+    assert close(found, values, TOLERANCE[dtype]) and close(joined(lam), lam_0, 10 * TOLERANCE[dtype])
+
+
 # Signs and matrices; a mask may select lanes and outer tiles as well.
 
 OUTER = 0b101
@@ -267,7 +409,7 @@ def test_dense(count, seed, dtype, adjoint):
     entries = np.concatenate([[9, 9, 9], matrix.ravel()])  # from place 3 on
     entries = np.stack([entries.real, entries.imag]).astype(dtype)
     of_lanes, block = np.empty(2 * dim * dim * n_lanes, dtype), np.empty(2 * dim * n_lanes, dtype)
-    kernel("lane_matrix")(of_lanes, entries, 3, adjoint, table, 1, count, OUTER, n_lanes)
+    kernel("lane_matrix")(of_lanes, entries, 3, adjoint, table, 1, count, OUTER)
     kernel("dense")(*psi, SIZE, table, 1, count, of_lanes, block)
     for lane in range(n_lanes):
         mine = flipped(matrix.conj().T if adjoint else matrix, chosen[:, lane])
@@ -357,5 +499,5 @@ def test_transpose(dtype):
     tile = numbers(np.random.default_rng(0), dtype, 3 * n_lanes)
     wanted = tile.copy()
     wanted[n_lanes : 2 * n_lanes] = tile[n_lanes : 2 * n_lanes].T
-    kernel("transpose")(tile.ravel(), n_lanes, n_lanes)
+    kernel("transpose")(tile.ravel(), n_lanes)
     assert np.array_equal(tile, wanted)

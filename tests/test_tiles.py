@@ -2,6 +2,7 @@
 
 import itertools
 from collections import Counter, defaultdict
+from unittest import mock
 
 import masks
 import numpy as np
@@ -10,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import QUICK, haar_unitary, random_circuits
 
-from backends.statevector import tiles
+from backends.statevector import halves, kinds, tiles
 from backends.statevector.fusion import commute, fuse
-from backends.statevector.tiles import KINDS, _extend, _solver, common, fits, independent, pairs, reduced, split, whole
-from circuits import CCZ, CX, RX, RY, RZ, Circuit, H, Probabilities, pauli, unitary, z_each
+from backends.statevector.tiles import KINDS, fits, grouped, split, whole
+from circuits import CCZ, CX, RX, RY, RZ, RZZ, Circuit, H, Probabilities, pauli, unitary, z_each
 from circuits.templates import strongly_entangling
 
 SHAPES = [(2, 3), (4, 3), (2, 4), (8, 3), (1, 3)]
@@ -46,84 +47,85 @@ def addresses_of(segment):
     return segment.local[:, None, None] ^ segment.lanes[:, None] ^ segment.outer
 
 
+def coordinates(flips, live):
+    """The coordinates of every live local index, by trying all: flips of the lower half, then of the upper one."""
+    low = live // 2
+    assert len(flips) == live
+    changed = [*flips[:low][::-1], *flips[low:][::-1]]
+    reached = {span_of(changed, number): number for number in range(2**live)}
+    assert sorted(reached) == list(range(2**live))
+    return np.array([reached[i] for i in range(2**live)])
+
+
+def span_of(vectors, number):
+    """The sum of the vectors whose bits a number has."""
+    return int(np.bitwise_xor.reduce([v for k, v in enumerate(vectors) if number >> k & 1] or [0]))
+
+
+def facts(segment, row):
+    """What an operation of a table does: kind, number, and per mask its flip and parities (local, lanes, outer)."""
+    kind, first, count, index, live, _ = row
+    lanes, outer = np.arange(len(segment.lanes)), np.arange(len(segment.outer))
+    halves, local = kind in (kinds.PHASES, kinds.Z_WORDS), np.arange(2**live)
+    if halves:
+        local = coordinates(segment.masks[first + count : first + count + live, 0].tolist(), live)
+    found = []
+    for column, select, of_lanes, of_outer in segment.masks[first : first + count].tolist():
+        parts = masks.parity(select & local)[:, None, None] ^ (of_lanes >> lanes & 1)[:, None]
+        parities = parts ^ masks.parity(of_outer & outer)
+        if halves:
+            assert select >> (live // 2) == 0 or select % 2 ** (live // 2) == 0
+            found.append((column, 0, parities))
+        else:
+            assert select < 2**live and (kind == kinds.ACROSS or column < 2**live)
+            found.append((index, column if kind == kinds.ACROSS else int(segment.local[column]), parities))
+    if kind == kinds.PHASES:
+        return [(kinds.PHASE_Z, number, [(flip, parities)]) for number, flip, parities in found]
+    if kind == kinds.Z_WORDS:
+        return [(kind, number, [(flip, parities)]) for number, flip, parities in found]
+    return [(kind, index, [(flip, parities) for _, flip, parities in found])]
+
+
 def decoded(segment, program):
     """The operations of a table, found among those of the program by brute force over the addresses that are live."""
-    lanes, outer, known = np.arange(len(segment.lanes)), np.arange(len(segment.outer)), Counter(map(key, program.ops))
-    for kind, first, count, index, live, _ in segment.ops.tolist():
-        local = np.arange(2**live)
-        addresses, flips, parities = addresses_of(segment)[: 2**live], [], []
-        for flip, select, of_lanes, of_outer in segment.masks[first : first + count]:
-            parts = masks.parity(select & local)[:, None, None] ^ (of_lanes >> lanes & 1)[:, None]
-            parities.append(parts ^ masks.parity(of_outer & outer))
-            flips.append(int(segment.local[flip]))
-            assert flip < 2**live and select < 2**live
-        for op in known:
-            same = op[:2] == (kind, index) and [flip for flip, _ in op[2]] == flips
-            if same and all(
-                np.array_equal(p, masks.parity(s & addresses)) for p, (_, s) in zip(parities, op[2], strict=True)
-            ):
-                yield op
-                break
-        else:
-            raise AssertionError(f"an operation of kind {kind} that the program has not")
+    known, words = Counter(map(key, program.ops)), {}
+    for row in segment.ops.tolist():
+        addresses = addresses_of(segment)[: 2 ** row[4]]
+        for kind, number, of_masks in facts(segment, row):
+            if kind == kinds.ACROSS:
+                (op,) = (op for op in program.ops if op.kind == "turns" and op.index == number)
+                (flip, parities), (far, select) = of_masks[0], op.masks[0]
+                assert flip == far and np.array_equal(parities, masks.parity(select & addresses))
+                yield key(op)
+            elif kind == kinds.Z_WORDS:
+                words[number] = of_masks[0][1]
+                (op,) = (op for op in program.ops if op.kind == "diagonal")
+                assert np.array_equal(words[number], masks.parity(op.masks[number][1] & addresses))
+                if len(words) == len(op.masks):
+                    yield key(op)
+            else:
+                yield found_among(known, kind, number, of_masks, addresses)
 
 
-def span(vectors):
-    """Every sum of bit vectors."""
-    found = {0}
-    for vector in vectors:
-        found |= {vector ^ other for other in found}
-    return found
+def found_among(known, kind, number, of_masks, addresses):
+    """The operation that does what a table says."""
+    for op in known:
+        same = op[:2] == (kind, number) and [f for f, _ in op[2]] == [f for f, _ in of_masks]
+        pairs = zip(of_masks, op[2], strict=False)
+        if same and all(np.array_equal(p, masks.parity(s & addresses)) for (_, p), (_, s) in pairs):
+            return op
+    raise AssertionError(f"an operation of kind {kind} that the program has not")
 
 
-# Vectors of bits.
-
-VECTORS = st.lists(st.integers(0, 63), max_size=8)
-
-
-@QUICK
-@given(VECTORS)
-def test_reduced_basis(vectors):
-    basis = reduced(vectors)
-    assert span(basis) == span(vectors) and len(span(basis)) == 2 ** len(basis)
-    leading = [1 << (vector.bit_length() - 1) for vector in basis]
-    assert all((vector & bit != 0) == (i == j) for i, vector in enumerate(basis) for j, bit in enumerate(leading))
-    assert basis == reduced(vectors[::-1]) == sorted(basis)
+def tables(make, program, *shape, shared):
+    """Segments; small ones run together what otherwise only large ones do, if that is to be shared."""
+    if not shared:
+        return make(program, *shape)
+    with mock.patch.object(tiles, "PAIR_BITS", 1), mock.patch.multiple(halves, TABLE_BITS=1, FEW_GROUPS=9):
+        return make(program, *shape)
 
 
-@QUICK
-@given(VECTORS, st.randoms(use_true_random=False))
-def test_solve_says_which_vectors_add_up(vectors, random):
-    basis = reduced(vectors)
-    random.shuffle(basis)
-    if len(basis) > 1:
-        basis[0] ^= basis[1]  # a basis that is not reduced
-    solve = _solver(basis)
-    for subset in range(2 ** len(basis)):
-        total = 0
-        for j, vector in enumerate(basis):
-            total ^= vector * (subset >> j & 1)
-        assert solve(total) == subset
-
-
-@QUICK
-@given(VECTORS, VECTORS, st.integers(0, 6))
-def test_extend_adds_vectors_in_their_order(vectors, others, count):
-    basis, wanted = reduced(vectors), []
-    for vector in others:
-        if len(wanted) < count and vector not in span(basis + wanted):
-            wanted.append(vector)
-    assert _extend(basis, others, count) == wanted
-
-
-@QUICK
-@given(VECTORS, VECTORS)
-def test_common_spans_what_two_bases_both_span(ours, theirs):
-    found = common(independent(ours), theirs)
-    assert span(found) == span(ours) & span(theirs) and len(span(found)) == 2 ** len(found)
-
-
-# Segments.
+sharing = st.booleans()
 
 
 def start_of(program):
@@ -132,16 +134,16 @@ def start_of(program):
 
 
 @QUICK
-@given(programs(), st.sampled_from(SHAPES))
-def test_amplitudes_that_are_left_alone_are_zero(program, shape):
+@given(programs(), st.sampled_from(SHAPES), sharing)
+def test_amplitudes_that_are_left_alone_are_zero(program, shape, shared):
     """What is reached: the span of the start and of all flips so far, and what a tile has beside them."""
     written = set(start_of(program))
-    for number, segment in enumerate(split(program, *shape)):
+    for number, segment in enumerate(tables(split, program, *shape, shared=shared)):
         reached = set(addresses_of(segment)[: 2**segment.entry].ravel().tolist())
         assert written <= reached or (number == 0 and min(written) == 0)
         assert segment.zeros == (number > 0 and not reached <= written)
-        for _, first, count, _, live, _ in segment.ops.tolist():
-            flips = [int(segment.local[flip]) for flip in segment.masks[first : first + count, 0]]
+        for row in segment.ops.tolist():
+            flips, live = [flip for *_, of_masks in facts(segment, row) for flip, _ in of_masks], row[4]
             now = addresses_of(segment)[: 2**live].ravel()
             assert reached <= set(now.tolist()) and all(
                 set((now ^ flip).tolist()) == set(now.tolist()) for flip in flips
@@ -152,38 +154,82 @@ def test_amplitudes_that_are_left_alone_are_zero(program, shape):
 
 @QUICK
 @given(programs())
-def test_pairs_are_qubits_of_their_own_and_pass_only_what_they_commute_with(program):
-    together = pairs(program.ops, 99)
+def test_groups_are_qubits_of_their_own_and_pass_only_what_they_commute_with(program):
+    together = grouped(program.ops, 99)
     flat = [op for ops in together for op in ops]
-    assert Counter(map(id, flat)) == Counter(map(id, program.ops)) and pairs(program.ops, 7) == [
+    assert Counter(map(id, flat)) == Counter(map(id, program.ops)) and grouped(program.ops, 7) == [
         (op,) for op in program.ops
     ]
-    for one, other in (ops for ops in together if len(ops) == 2):
-        assert one.kind == other.kind == "turns" and (one.letters == "Y") == (other.letters == "Y")
-        for (flip, select), (far, chosen) in ((one.masks[0], other.masks[0]), (other.masks[0], one.masks[0])):
+    for ops in together:
+        letters = {op.letters if op.letters in ("X", "Y", "Z") else "XYZ" for op in ops}
+        assert len(ops) == 1 or (letters in ({"Y"}, {"Z"}, {"XYZ"}) and {op.kind for op in ops} == {"turns"})
+        assert len(ops) <= {"Y": 3, "Z": 99, "XYZ": 2}.get(max(letters, default=""), 1)
+        for one, other in itertools.permutations(ops if letters != {"Z"} else (), 2):
+            (flip, select), (far, chosen) = one.masks[0], other.masks[0]
             assert flip != far and not masks.parity(flip & chosen) and masks.parity(flip & select)
     places = {id(op): place for place, op in enumerate(flat)}
     for first, second in itertools.combinations(program.ops, 2):
         assert places[id(first)] < places[id(second)] or commute(first.words, second.words)
 
 
-def test_a_layer_runs_in_pairs():
+def test_layers_run_in_pairs_in_threes_and_about_z_all_at_once():
     layer = Circuit(8, [[RX(0.1, q), RY(0.2, q)] for q in range(8)])
-    assert [len(ops) for ops in pairs(fuse(layer, z_each(8)).ops, 8)] == [2, 2, 2, 2, 1]
+    assert [len(ops) for ops in grouped(fuse(layer, z_each(8)).ops, 8)] == [2, 2, 2, 2, 1]
+    chain = [CX(q, q + 1) for q in range(7)]
+    layers = Circuit(8, [[[RY(0.3, q), RZ(0.4, q)] for q in range(8)], chain, [RY(0.5, q) for q in range(8)]])
+    found = [(ops[0].letters, len(ops)) for ops in grouped(fuse(layers, z_each(8)).ops, 8)]
+    assert found == [("Y", 3), ("Y", 3), ("Y", 2), ("Z", 8), ("Y", 3), ("Y", 3), ("Y", 2), ("", 1)]
+
+
+@pytest.mark.parametrize("n_words, n_ops", [(8, 1), (1, 1), (0, 0)])
+def test_a_layer_about_z_is_one_table(n_words, n_ops):
+    ring = [CX(q, (q + 1) % 8) for q in range(8)]
+    ops = [[RX(0.1, q) for q in range(8)], [RZ(0.2, q) for q in range(n_words)], ring, [RX(0.3, q) for q in range(8)]]
+    program = fuse(Circuit(8, ops), z_each(8))
+    about_z = [row for row in whole(program).ops.tolist() if row[0] in (kinds.PHASES, kinds.PHASE_Z)]
+    assert len(about_z) == n_ops and sum(row[2] for row in about_z) == n_words
+
+
+def test_words_that_no_half_has_go_to_another_table():
+    pairs = [RZZ(0.1, a, b) for a, b in itertools.combinations(range(8), 2)]
+    program = fuse(Circuit(8, [[H(q) for q in range(8)], pairs, [H(q) for q in range(8)]]), z_each(8))
+    found = [row[:3] for row in whole(program).ops.tolist() if row[0] in (kinds.PHASES, kinds.PHASE_Z)]
+    assert sum(count for *_, count in found) >= len(pairs) > len(found) > 1
+    assert Counter(decoded(whole(program), program)) == Counter(map(key, program.ops))
+
+
+def test_readouts_of_all_pairs_are_one_transform():
+    program = fuse(
+        Circuit(8, [H(q) for q in range(8)]), (*z_each(8), *(pauli(f"Z{a} Z{b}") for a in range(8) for b in range(a)))
+    )
+    *_, read = whole(program).ops.tolist()
+    assert read[0] == kinds.DIAGONAL
+    *_, read = whole(fuse(Circuit(8, [H(q) for q in range(8)]), z_each(8))).ops.tolist()
+    assert read[0] == kinds.Z_WORDS and read[2] == 8
+
+
+def test_first_rotations_of_the_lowest_bits_run_across_lanes():
+    """Where every lane is reached by one of them: else the lowest bits are local."""
+    ring = [CX(q, (q + 1) % 8) for q in range(8)]
+    for n_first, expected in ((8, 2), (7, 0)):
+        ops = [[RY(0.1, q) for q in range(n_first)], ring, [RY(0.2, q) for q in range(8)]]
+        first, *_ = split(fuse(Circuit(8, ops), z_each(8)), 4, 5)
+        assert [row[0] for row in first.ops.tolist()].count(kinds.ACROSS) == expected
 
 
 @QUICK
-@given(programs(), st.sampled_from(SHAPES))
-def test_every_operation_is_in_one_segment_with_all_its_masks(program, shape):
-    tables = [decoded(segment, program) for segment in split(program, *shape)]
-    assert Counter(itertools.chain(*tables)) == Counter(map(key, program.ops))
+@given(programs(), st.sampled_from(SHAPES), sharing)
+def test_every_operation_is_in_one_segment_with_all_its_masks(program, shape, shared):
+    found = [decoded(segment, program) for segment in tables(split, program, *shape, shared=shared)]
+    assert Counter(itertools.chain(*found)) == Counter(map(key, program.ops))
 
 
 @QUICK
-@given(programs())
-def test_a_tile_of_samples_holds_the_whole_state(program):
-    segment = whole(program)
-    assert list(decoded(segment, program)) == list(map(key, program.ops))  # too few qubits for pairs
+@given(programs(), sharing)
+def test_a_tile_of_samples_holds_the_whole_state(program, shared):
+    segment = tables(whole, program, shared=shared)
+    found, wanted = list(decoded(segment, program)), list(map(key, program.ops))
+    assert Counter(found) == Counter(wanted) and (shared or found == wanted)  # else too few qubits for groups
     assert segment.lanes.tolist() == segment.outer.tolist() == [0] and segment.entry == program.n_start
     assert segment.local[: 2**program.n_start].tolist() == start_of(program)
 
@@ -198,8 +244,9 @@ def test_a_long_program_is_searched_only_so_far(monkeypatch):
 
 
 @QUICK
-@given(programs(), st.sampled_from(SHAPES))
-def test_operations_that_change_places_commute(program, shape):
+@given(programs(), st.sampled_from(SHAPES), sharing)
+def test_operations_that_change_places_commute(program, shape, shared):
+    segments = tables(split, program, *shape, shared=shared)
     taus = np.random.default_rng(0).uniform(0.3, 1.2, len(program.slots))
 
     def matrices(op):
@@ -208,7 +255,7 @@ def test_operations_that_change_places_commute(program, shape):
         return [masks.word(flip, select, program.n_qubits) for flip, select in op.masks]
 
     places = defaultdict(list)
-    for place, found in enumerate(itertools.chain(*(decoded(s, program) for s in split(program, *shape)))):
+    for place, found in enumerate(itertools.chain(*(decoded(s, program) for s in segments))):
         places[found].append(place)
     moved = [(places[key(op)].pop(0), op) for op in program.ops]
     for (first, a), (second, b) in itertools.combinations(moved, 2):

@@ -194,6 +194,10 @@ def _slot_threads(plan: Plan, x: np.ndarray) -> int:
     return _threads(8 * len(x) * len(plan.slots.coefficients))
 
 
+def _row_threads(plan: Plan, call: _Call) -> int:
+    return call.n_threads if len(plan.output.low) else 1
+
+
 def _threads(work: int) -> int:
     return max(1, min(torch.get_num_threads(), work // WORTH_A_THREAD))
 
@@ -219,11 +223,14 @@ def _forward_amplitudes(plan: Plan, call: _Call) -> tuple[Tensor, Any]:
     coefficients = np.empty(n_rows * 4 * (len(plan.turns.starts) - 1), dtype)
     share(turns.fuse_rows, call.n_tiles, 1, n_rows, plan.turns, plan.slots.n_rows, call.trig, coefficients)
     sums = np.zeros((n_rows, plan.n_outer, plan.output.n_words), dtype)
-    y = np.zeros((n_rows, plan.n_outputs), dtype)
+    y = np.empty((n_rows, plan.n_outputs), dtype)
     for number, tables in enumerate(plan.segments):
         leading = number == 0 and not len(call.start)
         _pass(sweeps.forward, plan, call, tables, leading, call.start, coefficients, sr, si, sums, y)
-    return torch.from_numpy(_outputs(plan, call, sums, sr, si)), (call, [buffers], coefficients)
+    share(
+        sweeps.read_rows, n_rows, _row_threads(plan, call), plan.slots.n_rows, call.trig, plan.output, sr, si, sums, y
+    )
+    return torch.from_numpy(y), (call, [buffers], coefficients)
 
 
 def _pass(function: Callable[..., None], plan: Plan, call: _Call, tables: Any, leading: bool, *arrays: Any) -> None:
@@ -231,21 +238,6 @@ def _pass(function: Callable[..., None], plan: Plan, call: _Call, tables: Any, l
     n_tasks = call.n_tiles if len(tables.lanes) == 1 else len(call.x) * len(tables.outer)
     tuples = tables, leading, plan.turns, plan.slots.n_rows, call.trig, plan.output, plan.matrices
     share(function, n_tasks, call.n_threads, len(call.x), *tuples, *arrays)
-
-
-def _outputs(plan: Plan, call: _Call, sums: np.ndarray, sr: np.ndarray, si: np.ndarray) -> np.ndarray:
-    """Return the readouts of rows whose lanes were amplitudes; NaN where an angle is not finite."""
-    output, n_rows = plan.output, len(call.x)
-    y = np.zeros((n_rows, plan.n_outputs), sums.dtype)
-    if len(output.low):
-        share(sweeps.read_outcomes, n_rows, call.n_threads, output, sr, si, y)
-    else:
-        y += output.constants
-        columns, words = output.columns.T
-        np.add.at(y.T, columns, (output.coefficients * sums.sum(1)[:, words]).T)
-    angles = call.trig.row_cos.reshape(call.n_tiles, plan.slots.n_rows, call.n_lanes).sum(1).ravel()[:n_rows]
-    angles = angles + call.trig.cos.sum()
-    return y + (angles - angles)[:, None]
 
 
 def _backward(plan: Plan, grad: Tensor, kept: Any) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -289,11 +281,8 @@ def _backward_amplitudes(
     n_rows, n_rotations = len(gy), len(plan.turns.starts) - 1
     undone, buffers = _taken(plan, call, final), Buffers(2, n_rows << plan.program.n_qubits, gy.dtype)
     states, slope = undone.arrays, buffers.arrays
-    gw = np.zeros((n_rows, plan.output.n_words), gy.dtype)
-    if len(plan.output.low):
-        share(sweeps.outcomes_back, n_rows, call.n_threads, plan.output, *states, gy, *slope)
-    columns, words = plan.output.columns.T
-    np.add.at(gw.T, words, (plan.output.coefficients * gy[:, columns]).T)
+    gw = np.empty((n_rows, plan.output.n_words), gy.dtype)
+    share(sweeps.rows_back, n_rows, _row_threads(plan, call), plan.output, *states, *slope, gw, gy)
     sums = np.zeros((n_rows, plan.n_outer, n_rotations, 3), gy.dtype)
     rows, gs = np.zeros(call.trig.row_cos.shape, gy.dtype), np.zeros(call.start.shape, gy.dtype)
     shared = np.zeros((call.n_tiles, len(call.trig.cos)), gy.dtype)
@@ -302,8 +291,7 @@ def _backward_amplitudes(
         fresh = number == len(plan.segments) - 1 and not len(plan.output.low)
         arrays = fresh, coefficients, *states, *slope, gy, gw, sums, rows, gs, shared
         _pass(sweeps.backward, plan, call, tables, leading, *arrays)
-    slopes = sums.sum(1).ravel()
-    share(turns.split_rows, call.n_tiles, 1, n_rows, plan.turns, plan.slots.n_rows, call.trig, slopes, rows, shared)
+    share(turns.split_rows, call.n_tiles, 1, n_rows, plan.turns, plan.slots.n_rows, call.trig, sums, rows, shared)
     if len(gs):
         gs[:] = 2 * slope[0].reshape(n_rows, gs.shape[1], -1)[:, :, 0]
     return rows, shared.sum(0), gs
@@ -326,8 +314,8 @@ def make_plan(circuit: Circuit, observables: Readout, shared_weights: bool, torc
         _turns(program, numbers),
         _output(program, dtype),
         _matrices(program, dtype, n_lanes),
-        _tables(whole(program)) if program.n_qubits < MANY_QUBITS or not segments else None,
-        tuple(map(_tables, segments)),
+        _tables(whole(program), dtype) if program.n_qubits < MANY_QUBITS or not segments else None,
+        tuple(_tables(segment, dtype) for segment in segments),
         program.n_start > 0 or any(s.zeros for s in segments) or bool(segments and _is_partial(program, segments[-1])),
         start,
         prepare,
@@ -449,6 +437,7 @@ def _matrices(program: FusedProgram, dtype: np.dtype, n_lanes: int) -> Dense:
     )
 
 
-def _tables(segment: Segment) -> Tables:
+def _tables(segment: Segment, dtype: np.dtype) -> Tables:
     offsets = segment.local, segment.lanes, segment.outer
-    return Tables(segment.ops, segment.masks, *offsets, 1 << segment.entry, segment.layout)
+    signs = 1 - 2 * (segment.masks[:, 2, None] >> np.arange(len(segment.lanes)) & 1)
+    return Tables(segment.ops, segment.masks, signs.astype(dtype).ravel(), *offsets, 1 << segment.entry, segment.layout)

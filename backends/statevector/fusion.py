@@ -29,6 +29,13 @@ from circuits.observables import Readout
 
 Mask = tuple[int, int]  # flip, select
 
+#: From so many qubits on turns about Z are kept apart, to run together: smaller states are in the first cache, where an
+#: operation costs its arithmetic alone.
+APART_QUBITS = 8
+
+#: How many words may be passed on the way to the next turn about Z.
+_LATE = 128
+
 
 @dataclass(frozen=True)
 class Turn:
@@ -159,6 +166,7 @@ def fuse(circuit: Circuit, observables: Readout) -> FusedProgram:
             builder.add(op)
     builder.read(observables)
     ops = _seen(builder.ops, [(0, select) for select in builder.outcomes])
+    ops = apart(ops) if circuit.n_qubits >= APART_QUBITS else ops
     for number, rotation in enumerate(op for op in ops if op.kind == "turns"):
         rotation.index = number
     return FusedProgram(
@@ -211,6 +219,48 @@ def _seen(ops: list[Fused], read: Sequence[Mask]) -> list[Fused]:
             kept.append(op)
             later |= dict.fromkeys(words)
     return kept[::-1]
+
+
+def apart(ops: Sequence[Fused]) -> list[Fused]:
+    """Take turns about Z off operations with one letter besides, and bring them together.
+
+    So those of a whole layer, where they follow each other, cost as much as two (see :mod:`~.tiles`).
+    """
+    placed: list[Fused] = []
+    rest = [part for op in ops for part in _parts(op)]
+    about_z = True
+    while rest:
+        taken, rest = _next(rest, about_z)
+        placed += taken
+        about_z = not about_z
+    return placed
+
+
+def _next(ops: list[Fused], about_z: bool) -> tuple[list[Fused], list[Fused]]:
+    """Take every operation that may come next and is, or is not, one about Z; return those taken and the rest."""
+    taken: list[Fused] = []
+    rest: list[Fused] = []
+    late: list[Mask] = []
+    for number, op in enumerate(ops):
+        if len(late) > _LATE:
+            return taken, rest + ops[number:]
+        if (op.letters == "Z") == about_z and commute(op.words, late):
+            taken.append(op)
+        else:
+            rest.append(op)
+            late += op.words
+    return taken, rest
+
+
+def _parts(op: Fused) -> list[Fused]:
+    """Return the turns about Z at both ends of an operation and what is between, or itself if that has more letters."""
+    ends = [k for k, turn in enumerate(op.turns) if turn.letter != "Z"]
+    if not ends:
+        return [op]
+    turns = op.turns
+    pieces = turns[: ends[0]], turns[ends[0] : ends[-1] + 1], turns[ends[-1] + 1 :]
+    parts = [Fused("turns", op.masks, piece) for piece in pieces if piece]
+    return parts if len(Fused("turns", op.masks, pieces[1]).letters) == 1 else [op]
 
 
 class _Builder:

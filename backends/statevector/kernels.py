@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from backends.statevector.lanes import compiled, exchange, load, odd, store, zeros
+from backends.statevector.lanes import blend, compiled, load, odd, spread, store, zeros
 
 
 @compiled
@@ -207,6 +207,132 @@ both_real_back = _pair_back(apply_real, slopes_of_real)
 
 
 @compiled
+def real(u, x0, x1):
+    """x_0 <- a x_0 - c x_1;  x_1 <- c x_0 + a x_1, of real or of imaginary parts."""
+    a, c = u
+    return a * x0 - c * x1, a * x1 + c * x0
+
+
+@compiled
+def real_four(u, x):
+    """Apply a real rotation to four pairs: 0 and 1, 2 and 3, 4 and 5, 6 and 7."""
+    x0, x1, x2, x3, x4, x5, x6, x7 = x
+    return (*real(u, x0, x1), *real(u, x2, x3), *real(u, x4, x5), *real(u, x6, x7))
+
+
+@compiled
+def slope_four(v, x, p):
+    """Add the slope of Y on four pairs."""
+    x0, x1, x2, x3, x4, x5, x6, x7 = x
+    p0, p1, p2, p3, p4, p5, p6, p7 = p
+    v = v + p1 * x0 - p0 * x1 + p3 * x2 - p2 * x3
+    return v + p5 * x4 - p4 * x5 + p7 * x6 - p6 * x7
+
+
+@compiled
+def next_qubit(x):
+    """Bring the pairs of the next of three qubits together: the lowest bit of a number of eight becomes the highest."""
+    x0, x1, x2, x3, x4, x5, x6, x7 = x
+    return x0, x2, x4, x6, x1, x3, x5, x7
+
+
+@compiled
+def load_eight(x, i, f, g, h):
+    """Return the amplitudes of a group of three qubits, the first the lowest bit."""
+    k = i ^ h
+    return (
+        load(x, i), load(x, i ^ f), load(x, i ^ g), load(x, i ^ f ^ g),
+        load(x, k), load(x, k ^ f), load(x, k ^ g), load(x, k ^ f ^ g),
+    )  # fmt: skip
+
+
+@compiled
+def store_eight(x, i, f, g, h, values):
+    """Write what :func:`load_eight` returned."""
+    k = i ^ h
+    store(x, i, values[0])
+    store(x, i ^ f, values[1])
+    store(x, i ^ g, values[2])
+    store(x, i ^ f ^ g, values[3])
+    store(x, k, values[4])
+    store(x, k ^ f, values[5])
+    store(x, k ^ g, values[6])
+    store(x, k ^ f ^ g, values[7])
+
+
+@compiled
+def pivot_three(masks, first):
+    """Return, rising, three bits in which the flips of three rows are independent."""
+    pivots = pivot_bits(masks, first, 3)
+    return pivots[0], pivots[1], pivots[2]
+
+
+@compiled
+def corner_three(j, pivots, flips, selects):
+    """Return the member of the j-th group of eight whose select parities are all even."""
+    for pivot in pivots:
+        j = ((j & (-1 << pivot)) << 1) | (j & ((1 << pivot) - 1))
+    i = j
+    for m in range(3):
+        i = i ^ flips[m] if odd(j & selects[m]) else i
+    return i
+
+
+@compiled
+def three_real(re, im, size, masks, first, coefficients, o, z, y):
+    """Apply three real rotations on three qubits; real and imaginary parts do not mix, and go one after the other."""
+    u, v, w = real_parts(coefficients, o), real_parts(coefficients, z), real_parts(coefficients, y)
+    f, g, h = masks[first, 0], masks[first + 1, 0], masks[first + 2, 0]
+    r, s, t = masks[first, 1], masks[first + 1, 1], masks[first + 2, 1]
+    pivots = pivot_three(masks, first)
+    for j in range(size // 8):
+        i = corner_three(j, pivots, (f, g, h), (r, s, t))
+        for part in (re, im):
+            x = real_four(u, load_eight(part, i, f, g, h))
+            x = real_four(w, next_qubit(real_four(v, next_qubit(x))))
+            store_eight(part, i, f, g, h, next_qubit(x))
+
+
+@compiled
+def undo_three(part, lam, size, pivots, flips, selects, rotations, slopes):
+    """Undo three real rotations on the real or the imaginary parts of psi and lambda, and add to their slopes."""
+    (f, g, h), (u, v, w), (su, sv, sw) = flips, rotations, slopes
+    for j in range(size // 8):
+        i = corner_three(j, pivots, flips, selects)
+        x, p = load_eight(part, i, h, g, f), load_eight(lam, i, h, g, f)
+        sw = slope_four(sw, x, p)
+        x, p = next_qubit(real_four(w, x)), next_qubit(real_four(w, p))
+        sv = slope_four(sv, x, p)
+        x, p = next_qubit(real_four(v, x)), next_qubit(real_four(v, p))
+        su = slope_four(su, x, p)
+        store_eight(part, i, h, g, f, next_qubit(real_four(u, x)))
+        store_eight(lam, i, h, g, f, next_qubit(real_four(u, p)))
+    return su, sv, sw
+
+
+@compiled
+def three_real_back(re, im, lr, li, size, masks, first, coefficients, slopes, o, z, y):
+    """Undo :func:`three_real` on psi and lambda, the last rotation first; slopes of Y."""
+    u, v, w = real_parts(coefficients, o), real_parts(coefficients, z), real_parts(coefficients, y)
+    u, v, w = (u[0], -u[1]), (v[0], -v[1]), (w[0], -w[1])
+    f, g, h = masks[first, 0], masks[first + 1, 0], masks[first + 2, 0]
+    r, s, t = masks[first, 1], masks[first + 1, 1], masks[first + 2, 1]
+    pivots = pivot_three(masks, first)
+    flips, selects, rotations = (f, g, h), (r, s, t), (u, v, w)
+    slope = zeros(re), zeros(re), zeros(re)
+    slope = undo_three(re, lr, size, pivots, flips, selects, rotations, slope)
+    su, sv, sw = undo_three(im, li, size, pivots, flips, selects, rotations, slope)
+    for at, slope in ((o, su), (z, sv), (y, sw)):
+        store_slopes(slopes, 3 * at, (zeros(re), slope, zeros(re)))
+
+
+@compiled
+def real_parts(coefficients, o):
+    """Return a and c of a rotation."""
+    return load(coefficients, 4 * o), load(coefficients, 4 * o + 2)
+
+
+@compiled
 def flip_x(re, im, size, flip, sign, coefficients, o):
     """psi_i <- a psi_i - i s b psi_(i^flip), s = -1 where ``sign`` selects i: exp(-i tau P) of an X-like word."""
     a, b = load(coefficients, o), load(coefficients, o + 1)
@@ -277,6 +403,198 @@ def phase_z_back(re, im, lr, li, size, select, coefficients, o, slopes, v):
     store(slopes, v, zeros(re))
     store(slopes, v + 1, zeros(re))
     store(slopes, v + 2, vz)
+
+
+@compiled
+def across(re, im, size, flip, coefficients, o, room):
+    """Apply a rotation whose pairs are two lanes: psi <- (a - id) psi - (c + ib) psi', psi' from lane ^ flip.
+
+    In lanes that its mask selects c and d have the other sign.
+    """
+    a, b, c, d = rotation(coefficients, o)
+    for i in range(size):
+        other_lanes(re, im, i, flip, room)
+        r0, i0, r1, i1 = load(re, i), load(im, i), load(room, 0), load(room, 1)
+        store(re, i, a * r0 + d * i0 - c * r1 + b * i1)
+        store(im, i, a * i0 - d * r0 - c * i1 - b * r1)
+
+
+@compiled
+def across_back(re, im, lr, li, size, flip, coefficients, o, slopes, v, room):
+    """Undo :func:`across` on psi and lambda; slopes of X, Y and Z, the two latter with the other sign there too."""
+    u = undone(rotation(coefficients, o))
+    a, b, c, d = u
+    vx, vy, vz = zeros(re), zeros(re), zeros(re)
+    for i in range(size):
+        other_lanes(re, im, i, flip, room)
+        r0, i0, r1, i1 = load(re, i), load(im, i), load(room, 0), load(room, 1)
+        p0, q0 = load(lr, i), load(li, i)
+        vx, vy, vz = vx + p0 * i1 - q0 * r1, vy - p0 * r1 - q0 * i1, vz + p0 * i0 - q0 * r0
+        store(re, i, a * r0 + d * i0 - c * r1 + b * i1)
+        store(im, i, a * i0 - d * r0 - c * i1 - b * r1)
+        other_lanes(lr, li, i, flip, room)
+        p1, q1 = load(room, 0), load(room, 1)
+        store(lr, i, a * p0 + d * q0 - c * p1 + b * q1)
+        store(li, i, a * q0 - d * p0 - c * q1 - b * p1)
+    store_slopes(slopes, v, (vx, vy, vz))
+
+
+@compiled
+def other_lanes(re, im, i, flip, room):
+    """Fill the first two registers of ``room`` with those of i, lanes exchanged with lanes ^ flip."""
+    n_lanes = 64 // re.itemsize
+    for lane in range(n_lanes):
+        room[lane] = re[i * n_lanes + (lane ^ flip)]
+        room[n_lanes + lane] = im[i * n_lanes + (lane ^ flip)]
+
+
+@compiled
+def phase_table(table, n_bits, shift, masks, first, last, coefficients):
+    """Fill a table with the products of a - i s d over Z words, s = -1 where the word selects the entry's number.
+
+    It is doubled whenever a word selects one more bit.
+    """
+    table[: 64 // table.itemsize] = 1
+    store(table, 1, zeros(table))
+    size = 1
+    for k in range(first, last):
+        word = masks[k, 1] >> shift
+        while size <= word:
+            size = doubled(table, size)
+        a, d = load(coefficients, 4 * masks[k, 0]), load(coefficients, 4 * masks[k, 0] + 3)
+        for j in range(size):
+            s = -d if odd(j & word) else d
+            r, m = load(table, 2 * j), load(table, 2 * j + 1)
+            store(table, 2 * j, a * r + s * m)
+            store(table, 2 * j + 1, a * m - s * r)
+    while size < 1 << n_bits:
+        size = doubled(table, size)
+
+
+@compiled
+def doubled(table, size):
+    """Repeat the entries of a table; return how many there are then."""
+    for j in range(2 * size):
+        store(table, 2 * size + j, load(table, j))
+    return 2 * size
+
+
+@compiled
+def phase_tables(room, live, masks, first, count, coefficients):
+    """Return the tables of the lower and of the upper half of the coordinates of many Z words, and where upper begin.
+
+    In ``masks`` come the rotations' numbers and what they select in either half, those of the lower half first; then
+    what every coordinate flips (see :mod:`~.halves`).
+    """
+    low, upper, n_lanes = live >> 1, first, 64 // room.itemsize
+    while upper < first + count and masks[upper, 1] < 1 << low:
+        upper += 1
+    middle, end = 2 * n_lanes << low, (2 * n_lanes << low) + (2 * n_lanes << (live - low))
+    below, above = room[:middle], room[middle:end]
+    phase_table(below, low, 0, masks, first, upper, coefficients)
+    phase_table(above, live - low, low, masks, upper, first + count, coefficients)
+    return below, above, upper
+
+
+@compiled
+def coordinate_flips(live, masks, first):
+    """Return what the numbers of the lower and of the upper half of the coordinates flip, whose rows begin at first."""
+    return group_offsets(masks, first, live >> 1), group_offsets(masks, first + (live >> 1), live - (live >> 1))
+
+
+@compiled
+def phases(re, im, live, masks, first, count, coefficients, room):
+    """psi_i <- prod_k (a_k - i s_k d_k) psi_i over many Z words: an entry of one table times one of another."""
+    below, above, _ = phase_tables(room, live, masks, first, count, coefficients)
+    flips, far_flips = coordinate_flips(live, masks, first + count)
+    for y in range(len(far_flips)):
+        u, w = load(above, 2 * y), load(above, 2 * y + 1)
+        for x in range(len(flips)):
+            i, a, b = far_flips[y] ^ flips[x], load(below, 2 * x), load(below, 2 * x + 1)
+            c, s = a * u - b * w, a * w + b * u
+            r, m = load(re, i), load(im, i)
+            store(re, i, c * r - s * m)
+            store(im, i, c * m + s * r)
+
+
+@compiled
+def phases_back(re, im, lr, li, live, masks, first, count, coefficients, slopes, room):
+    """Undo :func:`phases` on psi and lambda; slopes of Z.
+
+    The sums of Im conj(lambda_i) psi_i over the other half of the coordinates are all that the slopes of a half need.
+    """
+    below, above, upper = phase_tables(room, live, masks, first, count, coefficients)
+    flips, far_flips = coordinate_flips(live, masks, first + count)
+    sums, far_sums = room_of_sums(room[len(below) + len(above) :], len(below) // 2, len(above) // 2)
+    for y in range(len(far_flips)):
+        u, w, here = load(above, 2 * y), load(above, 2 * y + 1), zeros(re)
+        for x in range(len(flips)):
+            i, a, b = far_flips[y] ^ flips[x], load(below, 2 * x), load(below, 2 * x + 1)
+            c, s = a * u - b * w, a * w + b * u
+            r, m, p, q = load(re, i), load(im, i), load(lr, i), load(li, i)
+            slope = p * m - q * r
+            here = here + slope
+            store(sums, x, load(sums, x) + slope)
+            store(re, i, c * r + s * m)
+            store(im, i, c * m - s * r)
+            store(lr, i, c * p + s * q)
+            store(li, i, c * q - s * p)
+        store(far_sums, y, here)
+    walsh(sums, len(flips))
+    walsh(far_sums, len(far_flips))
+    for k in range(first, first + count):
+        slope = load(sums, masks[k, 1]) if k < upper else load(far_sums, masks[k, 1] >> (live >> 1))
+        store_slopes(slopes, 3 * masks[k, 0], (zeros(re), zeros(re), slope))
+
+
+@compiled
+def room_of_sums(room, lower, upper):
+    """Return room for sums over either half of the coordinates, so many numbers each; those of the lower half are 0."""
+    room[:lower] = 0
+    return room[:lower], room[lower : lower + upper]
+
+
+@compiled
+def z_words(re, im, live, masks, first, count, diagonal, values, room):
+    """Read many Z words, each from the sums of |psi_i|**2 over the half of the coordinates that it does not select."""
+    low, n_lanes = live >> 1, 64 // re.itemsize
+    flips, far_flips = coordinate_flips(live, masks, first + count)
+    sums, far_sums = room_of_sums(room, n_lanes << low, n_lanes << (live - low))
+    for y in range(len(far_flips)):
+        here = zeros(re)
+        for x in range(len(flips)):
+            i = far_flips[y] ^ flips[x]
+            r, m = load(re, i), load(im, i)
+            density = r * r + m * m
+            here = here + density
+            store(sums, x, load(sums, x) + density)
+        store(far_sums, y, here)
+    walsh(sums, len(flips))
+    walsh(far_sums, len(far_flips))
+    for k in range(first, first + count):
+        word = masks[k, 1]
+        store(values, diagonal[masks[k, 0]], load(sums, word) if word < len(flips) else load(far_sums, word >> low))
+
+
+@compiled
+def z_words_back(re, im, lr, li, live, masks, first, count, diagonal, weights, room):
+    """Add sum_k g_k P_k psi to lambda, P_k Z words: the diagonal is an entry of one table plus one of another."""
+    low, n_lanes = live >> 1, 64 // re.itemsize
+    flips, far_flips = coordinate_flips(live, masks, first + count)
+    below, above = room_of_sums(room, n_lanes << low, n_lanes << (live - low))
+    above[:] = 0
+    for k in range(first, first + count):
+        word = masks[k, 1]
+        table, entry = (below, word) if word < len(flips) else (above, word >> low)
+        store(table, entry, load(table, entry) + load(weights, diagonal[masks[k, 0]]))
+    walsh(below, len(flips))
+    walsh(above, len(far_flips))
+    for y in range(len(far_flips)):
+        far = load(above, y)
+        for x in range(len(flips)):
+            i, d = far_flips[y] ^ flips[x], far + load(below, x)
+            store(lr, i, load(lr, i) + d * load(re, i))
+            store(li, i, load(li, i) + d * load(im, i))
 
 
 @compiled
@@ -469,27 +787,33 @@ def pivot_bits(masks, first, count):
 
 
 @compiled
-def lane_matrix(lane_entries, entries, at, adjoint, masks, first, count, outer, n_lanes):
+def lane_matrix(lane_entries, entries, at, adjoint, masks, first, count, outer):
     """Fill ``lane_entries`` with a matrix for every lane: rows and columns change places where a mask selects it."""
-    dim, varies = 1 << count, 0
+    dim, turned = 1 << count, 0
     for m in range(count):
-        varies |= masks[first + m, 2]
-    for lane in range(n_lanes if varies else 1):
-        turned = 0
-        for m in range(count):
-            parity = (masks[first + m, 2] >> lane ^ odd(masks[first + m, 3] & outer)) & 1
-            turned |= parity << (count - 1 - m)
-        for y in range(dim):
-            for x in range(dim):
-                source = at + (((x ^ turned) * dim + (y ^ turned)) if adjoint else ((y ^ turned) * dim + (x ^ turned)))
-                entry = 2 * (y * dim + x)
-                re, im = entries[0, source], -entries[1, source] if adjoint else entries[1, source]
-                if varies:
-                    lane_entries[entry * n_lanes + lane] = re
-                    lane_entries[(entry + 1) * n_lanes + lane] = im
-                else:
-                    lane_entries[entry * n_lanes : (entry + 1) * n_lanes] = re
-                    lane_entries[(entry + 1) * n_lanes : (entry + 2) * n_lanes] = im
+        turned |= odd(masks[first + m, 3] & outer) << (count - 1 - m)
+    for y in range(dim):
+        for x in range(dim):
+            row, column = (x ^ turned, y ^ turned) if adjoint else (y ^ turned, x ^ turned)
+            im = spread(entries[1], at + row * dim + column)
+            store(lane_entries, 2 * (y * dim + x), spread(entries[0], at + row * dim + column))
+            store(lane_entries, 2 * (y * dim + x) + 1, -im if adjoint else im)
+    for m in range(count):
+        if masks[first + m, 2]:
+            exchange_entries(lane_entries, dim, 1 << (count - 1 - m), masks[first + m, 2])
+
+
+@compiled
+def exchange_entries(lane_entries, dim, bit, lanes):
+    """Exchange in some lanes the rows of a matrix, and its columns, whose numbers differ in a bit."""
+    for y in range(dim):
+        for x in range(dim):
+            if not x & bit:
+                for part in range(2):
+                    one, other = 2 * (y * dim + x) + part, 2 * ((y ^ bit) * dim + (x ^ bit)) + part
+                    a, b = load(lane_entries, one), load(lane_entries, other)
+                    store(lane_entries, one, blend(a, b, lanes))
+                    store(lane_entries, other, blend(b, a, lanes))
 
 
 @compiled
@@ -572,31 +896,3 @@ def diagonal_back(re, im, lr, li, size, p):
         d = load(p, i)
         store(lr, i, load(lr, i) + d * load(re, i))
         store(li, i, load(li, i) + d * load(im, i))
-
-
-def _swap(width):
-    """Make the kernel that transposes the 2×2 blocks of ``width`` lanes in as many rows as there are lanes."""
-    lower, upper = exchange(width, False), exchange(width, True)
-
-    @compiled
-    def kernel(tile, first, n_lanes):
-        for j in range(n_lanes // 2):
-            i = first + (((j & -width) << 1) | (j & (width - 1)))
-            a, b = load(tile, i), load(tile, i + width)
-            store(tile, i, lower(a, b))
-            store(tile, i + width, upper(a, b))
-
-    return kernel
-
-
-swap_1, swap_2, swap_4, swap_8 = _swap(1), _swap(2), _swap(4), _swap(8)
-
-
-@compiled
-def transpose(tile, first, n_lanes):
-    """Transpose the square of as many rows as there are lanes, in place: blocks of 1, 2, 4, ... lanes in turn."""
-    swap_1(tile, first, n_lanes)
-    swap_2(tile, first, n_lanes)
-    swap_4(tile, first, n_lanes)
-    if n_lanes > 8:
-        swap_8(tile, first, n_lanes)

@@ -82,15 +82,61 @@ def spread(typing_context: Any, array: Any, i: Any) -> Any:
     return Lanes(array.dtype)(array, i), generate
 
 
-def exchange(width: int, upper: bool) -> Any:
-    """Make the function that returns the lower or upper row of the 2×2 blocks of the rows a and b, transposed."""
+@intrinsic
+def blend(typing_context: Any, a: Any, b: Any, lanes: Any) -> Any:
+    """Return a, and b in the lanes whose bits are set."""
 
-    @intrinsic
-    def row(typing_context: Any, a: Any, b: Any) -> Any:
-        shift = width if upper else 0
-        return a(a, b), lambda context, builder, signature, rows: _blocks(builder, rows, width, shift)
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        n_lanes = arguments[0].type.count
+        chosen = builder.trunc(arguments[2], ir.IntType(n_lanes))
+        chosen = builder.bitcast(chosen, ir.VectorType(ir.IntType(1), n_lanes))
+        return builder.select(chosen, arguments[1], arguments[0])
 
-    return row
+    return a(a, b, lanes), generate
+
+
+@intrinsic
+def total(typing_context: Any, lanes: Any) -> Any:
+    """Return the sum of all lanes: halves are added until one lane is left."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        rest, index = arguments[0], ir.IntType(32)
+        while rest.type.count > 1:
+            half = rest.type.count // 2
+            halves = ([*range(half)], [*range(half, 2 * half)])
+            parts = [
+                builder.shuffle_vector(
+                    rest, ir.Constant(rest.type, ir.Undefined), ir.Constant(ir.VectorType(index, half), k)
+                )
+                for k in halves
+            ]
+            rest = builder.fadd(*parts)
+        return builder.extract_element(rest, ir.Constant(index, 0))
+
+    return lanes.dtype(lanes), generate
+
+
+@intrinsic
+def transpose(typing_context: Any, array: Any, first: Any) -> Any:
+    """Transpose in place the square of as many registers as one has lanes, from ``first`` on.
+
+    Blocks of 1, 2, 4, ... lanes change places in turn, in registers.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        n, align = _register(array.dtype).count, array.dtype.bitwidth // 8
+        places = [builder.add(arguments[1], ir.Constant(arguments[1].type, k)) for k in range(n)]
+        pointers = [_pointer(context, builder, array, (arguments[0], place)) for place in places]
+        rows = [builder.load(pointer, align=align) for pointer in pointers]
+        for width in (2**k for k in range(n.bit_length() - 1)):
+            for i in (i for i in range(n) if not i & width):
+                pair = rows[i], rows[i + width]
+                rows[i], rows[i + width] = (_blocks(builder, pair, width, shift) for shift in (0, width))
+        for row, pointer in zip(rows, pointers, strict=True):
+            builder.store(row, pointer, align=align)
+        return context.get_dummy_value()
+
+    return types.void(array, first), generate
 
 
 def _blocks(builder: Any, rows: Any, width: int, shift: int) -> Any:

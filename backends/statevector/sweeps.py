@@ -13,6 +13,8 @@ import numpy as np
 
 from backends.statevector.disk import kept
 from backends.statevector.kernels import (
+    across,
+    across_back,
     both_general,
     both_general_back,
     both_real,
@@ -31,14 +33,31 @@ from backends.statevector.kernels import (
     minus,
     phase_z,
     phase_z_back,
+    phases,
+    phases_back,
     real_y,
     real_y_back,
-    transpose,
+    three_real,
+    three_real_back,
     walsh,
     word_back,
     word_value,
+    z_words,
+    z_words_back,
 )
-from backends.statevector.kinds import CONTROLLED, DENSE, FLIP_X, GENERAL, PHASE_Z, REAL_Y, SIGN, WORD
+from backends.statevector.kinds import (
+    ACROSS,
+    CONTROLLED,
+    DENSE,
+    FLIP_X,
+    GENERAL,
+    PHASE_Z,
+    PHASES,
+    REAL_Y,
+    SIGN,
+    WORD,
+    Z_WORDS,
+)
 from backends.statevector.lanes import (
     aligned,
     compiled,
@@ -47,8 +66,11 @@ from backends.statevector.lanes import (
     odd,
     restore_subnormals,
     room_for,
+    spread,
     store,
     sum_of,
+    total,
+    transpose,
 )
 from backends.statevector.turns import fuse_turns, not_finite, split_slopes
 
@@ -58,6 +80,7 @@ class Tables(NamedTuple):
 
     ops: np.ndarray
     masks: np.ndarray
+    signs: np.ndarray  # (n_masks, lanes) flat, -1 where a mask selects a lane
     local: np.ndarray
     lanes: np.ndarray
     outer: np.ndarray
@@ -123,7 +146,10 @@ def forward_tile(re, im, tables, outer, coefficients, values, output, matrices, 
     while t < len(ops):
         kind, first, count, index, live, together = ops[t]
         size = 1 << live
-        if together:
+        if together and kind == REAL_Y and ops[t + 1, 5]:
+            t += 2
+            three_real(re, im, size, masks, first, coefficients, index, ops[t - 1, 3], ops[t, 3])
+        elif together:
             t += 1
             pair = first, ops[t, 1], coefficients, index, ops[t, 3]
             if kind == GENERAL:
@@ -132,6 +158,10 @@ def forward_tile(re, im, tables, outer, coefficients, values, output, matrices, 
                 both_real(re, im, size, masks, *pair)
         elif kind <= PHASE_Z:
             turn(re, im, size, masks, first, kind, coefficients, 4 * index)
+        elif kind == ACROSS:
+            across(re, im, size, masks[first, 0], coefficients, 4 * index, p)
+        elif kind == PHASES:
+            phases(re, im, live, masks, first, count, coefficients, p)
         elif kind == SIGN:
             lane_signs(scratch, masks, first, count, outer, n_lanes)
             minus(re, im, size, masks, first, count, scratch)
@@ -140,10 +170,12 @@ def forward_tile(re, im, tables, outer, coefficients, values, output, matrices, 
             controlled(re, im, size, masks, first, count, scratch)
         elif kind == DENSE:
             table, block = dense_room(scratch, count, n_lanes)
-            lane_matrix(table, matrices.entries, matrices.starts[index], False, masks, first, count, outer, n_lanes)
+            lane_matrix(table, matrices.entries, matrices.starts[index], False, masks, first, count, outer)
             dense(re, im, size, masks, first, count, table, block)
         elif kind == WORD:
             store(values, index, word_value(re, im, size, masks[first, 0], masks[first, 1]))
+        elif kind == Z_WORDS:
+            z_words(re, im, live, masks, first, count, diagonal, values, p)
         else:
             densities(re, im, size, p)
             walsh(p, size)
@@ -159,7 +191,11 @@ def backward_tile(re, im, lr, li, tables, outer, coefficients, slopes, weights, 
     while t >= 0:
         kind, first, count, index, live, _ = ops[t]
         size = 1 << live
-        if t and ops[t - 1, 5]:
+        if t > 1 and ops[t - 1, 5] and ops[t - 2, 5]:
+            t -= 2
+            three = ops[t, 1], coefficients, slopes, ops[t, 3], ops[t + 1, 3], index
+            three_real_back(re, im, lr, li, size, masks, *three)
+        elif t and ops[t - 1, 5]:
             t -= 1
             pair = ops[t, 1], first, coefficients, slopes, ops[t, 3], index
             if kind == GENERAL:
@@ -168,6 +204,10 @@ def backward_tile(re, im, lr, li, tables, outer, coefficients, slopes, weights, 
                 both_real_back(re, im, lr, li, size, masks, *pair)
         elif kind <= PHASE_Z:
             turn_back(re, im, lr, li, size, masks, first, kind, coefficients, 4 * index, slopes, 3 * index)
+        elif kind == ACROSS:
+            across_back(re, im, lr, li, size, masks[first, 0], coefficients, 4 * index, slopes, 3 * index, p)
+        elif kind == PHASES:
+            phases_back(re, im, lr, li, live, masks, first, count, coefficients, slopes, p)
         elif kind == SIGN:
             lane_signs(scratch, masks, first, count, outer, n_lanes)
             for r, m in ((re, im), (lr, li)):
@@ -178,11 +218,13 @@ def backward_tile(re, im, lr, li, tables, outer, coefficients, slopes, weights, 
                 controlled(r, m, size, masks, first, count, scratch)
         elif kind == DENSE:
             table, block = dense_room(scratch, count, n_lanes)
-            lane_matrix(table, matrices.entries, matrices.starts[index], True, masks, first, count, outer, n_lanes)
+            lane_matrix(table, matrices.entries, matrices.starts[index], True, masks, first, count, outer)
             for r, m in ((re, im), (lr, li)):
                 dense(r, m, size, masks, first, count, table, block)
         elif kind == WORD:
             word_back(re, im, lr, li, size, masks[first, 0], masks[first, 1], weights, index)
+        elif kind == Z_WORDS:
+            z_words_back(re, im, lr, li, live, masks, first, count, diagonal, weights, p)
         else:
             p[: size * n_lanes] = 0
             for k in range(count):
@@ -290,62 +332,93 @@ def end_back(lr, tile, n_samples, partial, gs, shared, n_lanes):
 
 
 @compiled
-def sign_of(mask, lane, outer):
-    """Return -1 where a mask selects a lane of an outer tile, else 1."""
-    return 1 - 2 * ((mask[2] >> lane ^ odd(mask[3] & outer)) & 1)
+def signed(lanes, turned, tables, k, outer):
+    """Return lanes with another sign where the k-th mask selects a lane or the tile, if they are to be ``turned``."""
+    if not turned:
+        return lanes
+    lanes = lanes * load(tables.signs, k)
+    return -lanes if odd(tables.masks[k, 3] & outer) else lanes
 
 
 @compiled
-def spread_row(row, outer, tables, n_rotations, all_coefficients, coefficients, n_lanes):
+def has(kind, part):
+    """Whether a kind of rotation has a coefficient: a, or that of X, Y or Z (1 to 3)."""
+    letter = 1 if kind == FLIP_X else 2 if kind == REAL_Y else 3
+    return part == 0 or kind in (GENERAL, ACROSS) or part == letter
+
+
+@compiled
+def words(tables, t):
+    """Return which rows of masks an operation of a table reads words of, from the first to before the last."""
+    kind, first, count = tables.ops[t, 0], tables.ops[t, 1], tables.ops[t, 2]
+    return first, first + count if kind >= WORD else first
+
+
+@compiled
+def word_of(tables, output, t, k):
+    """Return the number of the word on the k-th row of masks, which operation t reads."""
+    kind, first, _, index, _, _ = tables.ops[t]
+    if kind == WORD:
+        return index
+    return output.diagonal[tables.masks[k, 0] if kind == Z_WORDS else k - first]
+
+
+@compiled
+def rotations(tables, t):
+    """Return which rows of masks an operation of a table has rotations on, from the first to before the last."""
+    kind, first, count = tables.ops[t, 0], tables.ops[t, 1], tables.ops[t, 2]
+    return first, first + count if kind <= PHASES else first
+
+
+@compiled
+def number_of(tables, t, k):
+    """Return the number of the rotation on the k-th row of masks, which operation t has."""
+    return tables.masks[k, 0] if tables.ops[t, 0] == PHASES else tables.ops[t, 3]
+
+
+@compiled
+def spread_row(row, outer, tables, n_rotations, all_coefficients, coefficients):
     """Spread the coefficients of one row over the lanes, psi_0 and psi_1 changing places where a mask selects."""
     for t in range(len(tables.ops)):
-        kind, first, _, index, _, _ = tables.ops[t]
-        if kind <= PHASE_Z:
+        kind = tables.ops[t, 0]
+        for k in range(*rotations(tables, t)):
+            o = number_of(tables, t, k)
             for part in range(4):
-                value = all_coefficients[(row * n_rotations + index) * 4 + part]
-                turned = part > 0 and changes_sign(kind, part - 1)
-                for lane in range(n_lanes):
-                    sign = sign_of(tables.masks[first], lane, outer) if turned else 1
-                    coefficients[(4 * index + part) * n_lanes + lane] = value * sign
+                if has(kind, part):
+                    value = spread(all_coefficients, (row * n_rotations + o) * 4 + part)
+                    turned = part > 0 and changes_sign(kind, part - 1)
+                    store(coefficients, 4 * o + part, signed(value, turned, tables, k, outer))
 
 
 @compiled
-def spread_words(outer, tables, output, gw, weights, n_lanes):
+def spread_words(outer, tables, output, gw, weights):
     """Spread the gradients of the words of one row over the lanes."""
     for t in range(len(tables.ops)):
-        kind, first, count, index, _, _ = tables.ops[t]
-        if kind >= WORD:
-            for k in range(count):
-                word = index if kind == WORD else output.diagonal[k]
-                for lane in range(n_lanes):
-                    weights[word * n_lanes + lane] = gw[word] * sign_of(tables.masks[first + k], lane, outer)
+        for k in range(*words(tables, t)):
+            word = word_of(tables, output, t, k)
+            store(weights, word, signed(spread(gw, word), True, tables, k, outer))
 
 
 @compiled
-def sum_words(outer, tables, output, values, sums, n_lanes):
+def sum_words(outer, tables, output, values, sums):
     """Add up the values of the words over the lanes."""
     for t in range(len(tables.ops)):
-        kind, first, count, index, _, _ = tables.ops[t]
-        if kind >= WORD:
-            for k in range(count):
-                word = index if kind == WORD else output.diagonal[k]
-                for lane in range(n_lanes):
-                    sums[word] += values[word * n_lanes + lane] * sign_of(tables.masks[first + k], lane, outer)
+        for k in range(*words(tables, t)):
+            word = word_of(tables, output, t, k)
+            sums[word] += total(signed(load(values, word), True, tables, k, outer))
 
 
 @compiled
-def sum_slopes(outer, tables, slopes, sums, n_lanes):
+def sum_slopes(outer, tables, slopes, sums):
     """Add up the slopes of the rotations over the lanes, (n_rotations, 3)."""
     for t in range(len(tables.ops)):
-        kind, first, _, index, _, _ = tables.ops[t]
-        if kind <= PHASE_Z:
+        kind = tables.ops[t, 0]
+        for k in range(*rotations(tables, t)):
+            o = number_of(tables, t, k)
             for part in range(3):
-                turned = changes_sign(kind, part)
-                total = sums[index, part]
-                for lane in range(n_lanes):
-                    sign = sign_of(tables.masks[first], lane, outer) if turned else 1
-                    total += slopes[(3 * index + part) * n_lanes + lane] * sign
-                sums[index, part] = total
+                if has(kind, part + 1):
+                    slope = signed(load(slopes, 3 * o + part), changes_sign(kind, part), tables, k, outer)
+                    sums[o, part] += total(slope)
 
 
 @compiled
@@ -360,7 +433,7 @@ def read_tile(source, base, tables, outer, size, tile):
             for lane in range(n_lanes):
                 at = tables.local[first] ^ start ^ tables.lanes[lane]
                 store(tile, first + lane, load(source, (base + at) // n_lanes))
-            transpose(tile, first, n_lanes)
+            transpose(tile, first)
         else:
             for lane in range(n_lanes):
                 tile[first * n_lanes + lane] = source[base + (tables.local[first] ^ start ^ tables.lanes[lane])]
@@ -374,7 +447,7 @@ def write_tile(target, base, tables, outer, size, tile):
         if tables.layout == 0:
             store(target, (base + (tables.local[first] ^ start)) // n_lanes, load(tile, first))
         elif tables.layout == 1:
-            transpose(tile, first, n_lanes)
+            transpose(tile, first)
             for lane in range(n_lanes):
                 at = tables.local[first] ^ start ^ tables.lanes[lane]
                 store(target, (base + at) // n_lanes, load(tile, first + lane))
@@ -422,7 +495,7 @@ def forward(
             fuse_turns(0, n_rotations, task, n_rows, turns, trig, own)
             begin_samples(re, im, task, n_samples, start, n_lanes)
         else:
-            spread_row(row, outer, tables, n_rotations, coefficients, own, n_lanes)
+            spread_row(row, outer, tables, n_rotations, coefficients, own)
             read_tile(sr, base, tables, outer, 0 if leading else tables.entry, re)
             read_tile(si, base, tables, outer, 0 if leading else tables.entry, im)
             if leading:
@@ -431,7 +504,7 @@ def forward(
         if by_samples:
             read_samples(re, im, tables.local, task, n_samples, trig, n_rows, values, output, y, p, bad)
         else:
-            sum_words(outer, tables, output, values, sums[row, outer], n_lanes)
+            sum_words(outer, tables, output, values, sums[row, outer])
             if not there:
                 write_tile(sr, base, tables, outer, size, re)
                 write_tile(si, base, tables, outer, size, im)
@@ -474,15 +547,15 @@ def backward(
                 read_tile(state, base, tables, outer, size, tile)
             for state, tile in ((lr, pr), (li, pi)):
                 read_tile(state, base, tables, outer, 0 if fresh else size, tile)
-            spread_row(row, outer, tables, n_rotations, coefficients, own, n_lanes)
-            spread_words(outer, tables, output, gw[row], weights, n_lanes)
+            spread_row(row, outer, tables, n_rotations, coefficients, own)
+            spread_words(outer, tables, output, gw[row], weights)
         backward_tile(re, im, pr, pi, tables, outer, own, slopes, weights, output, matrices, n_lanes, p, scratch)
         if by_samples:
             partial[:] = 0
             split_slopes(0, n_rotations, task, n_rows, turns, trig, slopes, rows, partial)
             end_back(pr, task, n_samples, partial, gs, shared, n_lanes)
         else:
-            sum_slopes(outer, tables, slopes, sums[row, outer], n_lanes)
+            sum_slopes(outer, tables, slopes, sums[row, outer])
             if not leading and not there:
                 write_tile(sr, base, tables, outer, tables.entry, re)
                 write_tile(si, base, tables, outer, tables.entry, im)
@@ -493,21 +566,37 @@ def backward(
 
 
 @kept
-def read_outcomes(first, last, output, sr, si, y):
-    """Add up the probabilities of the outcomes of rows first to last."""
-    size = len(sr) // len(y)
+def read_rows(first, last, n_rows, trig, output, sr, si, sums, y):
+    """Fill the readouts of rows first to last whose lanes were amplitudes; NaN where an angle is not finite.
+
+    ``sums``, (rows, outer, words), has the values of the words, tile by tile.
+    """
+    n_lanes, size = 64 // y.itemsize, len(sr) // len(y)
+    bad = aligned(n_lanes, y)
     for row in range(first, last):
-        for i in range(size):
+        store(bad, 0, not_finite(row // n_lanes, n_rows, trig))
+        for o in range(y.shape[1]):
+            y[row, o] = bad[row % n_lanes] + (0 if len(output.low) else output.constants[o])
+        for k in range(len(output.columns)):
+            for outer in range(sums.shape[1]):
+                y[row, output.columns[k, 0]] += output.coefficients[k] * sums[row, outer, output.columns[k, 1]]
+        for i in range(size if len(output.low) else 0):
             at = row * size + i
             y[row, outcome(i, output)] += sr[at] * sr[at] + si[at] * si[at]
 
 
 @kept
-def outcomes_back(first, last, output, sr, si, gy, lr, li):
-    """lambda_i <- g psi_i, g the gradient of the outcome of i, for rows first to last."""
+def rows_back(first, last, output, sr, si, lr, li, gw, gy):
+    """Fill the gradients of the words, (rows, words), for rows first to last, or lambda where outcomes are read.
+
+    lambda_i <- g psi_i, g the gradient of the outcome of i.
+    """
     size = len(sr) // len(gy)
     for row in range(first, last):
-        for i in range(size):
+        gw[row] = 0
+        for k in range(len(output.columns)):
+            gw[row, output.columns[k, 1]] += output.coefficients[k] * gy[row, output.columns[k, 0]]
+        for i in range(size if len(output.low) else 0):
             at, g = row * size + i, gy[row, outcome(i, output)]
             lr[at] = g * sr[at]
             li[at] = g * si[at]

@@ -9,8 +9,9 @@ segment the index space (a vector space over GF(2)) has the basis
 so every operation stays inside its tile, and a large state is read and written once per segment, not once per gate.
 
 Amplitudes that are still 0 are left alone: after flips f1, f2, ... of |0...0> only their span is reached, so local
-vectors come in the order in which flips need them, and an operation works on the first 2**live of a tile. Rotations on
-two qubits go through a tile together where they can: what is loaded and stored is then half.
+vectors come in the order in which flips need them, and an operation works on the first 2**live of a tile. The first
+rotations of the lowest bits run across lanes. Rotations on two or three qubits go through a tile together where they
+can: what is loaded and stored is then a half or a third. Those about Z run by tables (:mod:`~.halves`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from functools import cache
 import numpy as np
 
 from backends.statevector import kinds
+from backends.statevector.bits import combinations, common, dual, extended, independent, inside, reduced, solver
 from backends.statevector.fusion import Fused, FusedProgram, Mask, commute, odd
+from backends.statevector.halves import Row, phases, z_words
 
 #: Kinds of operations in a table; turns are split by their letters.
 KINDS = {
@@ -43,6 +46,9 @@ _LOOK_AHEAD = 512
 #: and how far ahead a partner is looked for.
 PAIR_BITS, _NEAR = 8, 16
 
+#: The most rotations of a kind that run together.
+MOST = {kinds.GENERAL: 2, kinds.REAL_Y: 3, kinds.PHASE_Z: 99}
+
 
 @dataclass(frozen=True, eq=False)
 class Segment:
@@ -52,7 +58,8 @@ class Segment:
     ----------
     ops : ndarray of int64, shape (n_ops, 6)
         Kind; first row of its masks; number of masks; the operation's own index; how many local vectors are live, that
-        is, span the amplitudes that can be other than 0 when it is done; 1 if it runs together with the next one.
+        is, span the amplitudes that can be other than 0 when it is done; 1 if it runs together with the next one. Many
+        Z words at once have rows of masks of their own: see :mod:`~.halves`.
     masks : ndarray of int64, shape (n_masks, 4)
         Flip and select in local coordinates; lanes that the mask selects, as bits; select in outer coordinates.
     local, lanes, outer : ndarray of int64
@@ -88,9 +95,9 @@ class _Basis:
 def whole(program: FusedProgram) -> Segment:
     """Return the one segment of tiles that hold the states of several samples, one per lane."""
     start = _start(program)
-    together = pairs(program.ops, program.n_qubits)
-    local = independent([*start, *(flip for ops in together for flip in _flips(ops))])
-    return _segment(together, _Basis(local, [], [], len(start)), False)
+    groups = grouped(program.ops, program.n_qubits)
+    local = independent([*start, *(flip for ops in groups for flip in _flips(ops))])
+    return _segment(groups, _Basis(local, [], [], len(start)), False, [])
 
 
 def split(program: FusedProgram, n_lanes: int, n_local: int) -> tuple[Segment, ...]:
@@ -109,13 +116,14 @@ def split(program: FusedProgram, n_lanes: int, n_local: int) -> tuple[Segment, .
     size = min(n_local, program.n_qubits - n_lane_bits)
     segments: list[Segment] = []
     written = _start(program)
-    rest = list(program.ops)
+    across, rest = _across(program, low)
     while rest or not segments:
-        taken, rest, span = _take(rest, size, low)
-        together = pairs(taken, size)
-        basis = _basis(program.n_qubits, [op for ops in together for op in ops], span, written, size, low)
-        unwritten = bool(segments) and not all(_inside(v, written) for v in basis.local[: basis.entry] + basis.lanes)
-        segments.append(_segment(together, basis, unwritten))
+        taken, rest, span = _take(rest, size, low, closed=bool(across))
+        groups = grouped(taken, size)
+        basis = _basis(program.n_qubits, [op for ops in groups for op in ops], span, written, size, low)
+        unwritten = bool(segments) and not all(inside(v, written) for v in basis.local[: basis.entry] + basis.lanes)
+        segments.append(_segment(groups, basis, unwritten, across))
+        across = []
         written = reduced([*basis.local, *basis.lanes, *basis.outer])
     return tuple(segments)
 
@@ -132,14 +140,14 @@ def _flips(ops: Sequence[Fused]) -> Iterator[int]:
 def _basis(n_qubits: int, ops: list[Fused], span: list[int], written: list[int], size: int, low: list[int]) -> _Basis:
     """Return the basis of a segment: what was written first, then every flip where it is needed."""
     units = [1 << b for b in range(n_qubits)]
-    known = [unit for unit in units if _inside(unit, written)]
+    known = [unit for unit in units if inside(unit, written)]
     local, lanes = _local_and_lanes(span, size, low)
-    local = local + _extend(local + lanes, known[::-1], size - len(local))
-    lanes = lanes + _extend(local + lanes, low + known + units, len(low) - len(lanes))
-    neighbours = low if all(_inside(unit, reduced(local)) for unit in low) else []
+    local = local + extended(local + lanes, known[::-1], size - len(local))
+    lanes = lanes + extended(local + lanes, low + known + units, len(low) - len(lanes))
+    neighbours = low if all(inside(unit, reduced(local)) for unit in low) else []
     first = independent([*neighbours, *_without(neighbours, common(local, written + lanes))])
     local = independent([*first, *_without(neighbours, _flips(ops))])
-    outer = _extend(local + lanes, known + written, n_qubits)
+    outer = extended(local + lanes, known + written, n_qubits)
     return _Basis(local, lanes, _without(low, outer), len(first))
 
 
@@ -169,10 +177,30 @@ def _is_roomy(size: int, n_low: int) -> bool:
     return size > 2 * n_low
 
 
-def _take(ops: list[Fused], size: int, low: list[int]) -> tuple[list[Fused], list[Fused], list[int]]:
+def _across(program: FusedProgram, low: list[int]) -> tuple[list[Fused], list[Fused]]:
+    """Take what may come first of the rotations of the lowest bits alone, where every bit is reached; and the rest.
+
+    At the start all lanes of a tile but one would hold nothing but 0 otherwise.
+    """
+    first: list[Fused] = []
+    rest: list[Fused] = []
+    late: list[Mask] = []
+    for op in program.ops:
+        alone = op.kind == "turns" and op.proper and not op.masks[0][0] & ~sum(low)
+        if alone and len(late) <= _LOOK_AHEAD and commute(op.words, late):
+            first.append(op)
+        else:
+            rest.append(op)
+            late += op.words if len(late) <= _LOOK_AHEAD else []
+    reached = not program.n_start and len(independent(_flips(first))) == len(low) > 0
+    return (first, rest) if reached else ([], list(program.ops))
+
+
+def _take(ops: list[Fused], size: int, low: list[int], closed: bool) -> tuple[list[Fused], list[Fused], list[int]]:
     """Take every operation that may come next and whose flips fit; return taken, rest and the span of the flips.
 
     Flips that touch the lowest bits take all of them along, if there is room for that: see :func:`_local_and_lanes`.
+    None is taken where these are ``closed``.
     """
     taken: list[Fused] = []
     rest: list[Fused] = []
@@ -183,9 +211,10 @@ def _take(ops: list[Fused], size: int, low: list[int]) -> tuple[list[Fused], lis
         if len(rest) > _LOOK_AHEAD:
             return taken, rest + ops[number:], span
         words, flips = op.words, op.flips
-        together = low if roomy and any(flip & sum(low) for flip in flips) else []
-        grown = span if all(_inside(flip, span) for flip in flips) else reduced(flips + together, span)
-        if len(grown) > size or not commute(words, late):
+        touches = any(flip & sum(low) for flip in flips)
+        together = low if roomy and touches else []
+        grown = span if all(inside(flip, span) for flip in flips) else reduced(flips + together, span)
+        if len(grown) > size or (closed and touches) or not commute(words, late):
             rest.append(op)
             late += words
         else:
@@ -194,75 +223,39 @@ def _take(ops: list[Fused], size: int, low: list[int]) -> tuple[list[Fused], lis
     return taken, rest, span
 
 
-def _inside(vector: int, basis: list[int]) -> bool:
-    for known in basis:
-        vector = min(vector, vector ^ known)
-    return not vector
-
-
-def reduced(vectors: Iterable[int], basis: Sequence[int] = ()) -> list[int]:
-    """Return the reduced echelon basis of the span of bit vectors, and of such a basis."""
-    basis = list(basis)
-    for vector in vectors:
-        for known in basis:
-            vector = min(vector, vector ^ known)
-        if vector:
-            basis = [min(known, known ^ vector) if known >> (vector.bit_length() - 1) & 1 else known for known in basis]
-            basis = sorted([*basis, vector])
-    return basis
-
-
-def independent(vectors: Iterable[int]) -> list[int]:
-    """Return the vectors that those before them do not span."""
-    return _extend([], vectors, 64)
-
-
-def common(ours: list[int], theirs: list[int]) -> list[int]:
-    """Return a basis of the vectors that two bases span both."""
-    rows = [(vector, 0) for vector in reversed(reduced(theirs))]
-    found = []
-    for vector in ours:
-        rest, sum_of_ours = _eliminate((vector, vector), rows)
-        if rest:
-            rows = sorted([*rows, (rest, sum_of_ours)], reverse=True)
-        else:
-            found.append(sum_of_ours)
-    return found
-
-
-def _extend(span: list[int], vectors: Iterable[int], count: int) -> list[int]:
-    """Return the first so many vectors, or fewer, that are independent of a span and of each other."""
-    found: list[int] = []
-    basis = reduced(span)
-    for vector in vectors:
-        if len(found) == count:
-            break
-        grown = reduced([vector], basis)
-        if len(grown) > len(basis):
-            basis = grown
-            found.append(vector)
-    return found
-
-
-def _segment(ops: list[tuple[Fused, ...]], basis: _Basis, zeros: bool) -> Segment:
-    solve = _solver(basis.local)
-    table: list[tuple[int, ...]] = []
-    masks: list[tuple[int, ...]] = []
-    live = basis.entry
+def _segment(ops: list[tuple[Fused, ...]], basis: _Basis, zeros: bool, across: list[Fused]) -> Segment:
+    solve, live = solver(basis.local), basis.entry
+    table: list[Row] = [(kinds.ACROSS, row, 1, op.index, live, 0) for row, op in enumerate(across)]
+    masks: list[Row] = [_mask(flip, select, basis, live) for op in across for flip, select in op.masks]
     for together in ops:
         live = max(live, *(solve(flip).bit_length() for flip in _flips(together)))
-        for op in together:
-            table.append((_kind(op), len(masks), len(op.masks), op.index, live, op is not together[-1]))
-            masks += [
-                _mask(solve(flip), select, basis, live) for flip, select in zip(op.flips, _selects(op), strict=True)
-            ]
-    offsets = _combinations(basis.local), _combinations(basis.lanes), _combinations(basis.outer)
+        for rows, of_masks in _rows(together, [_masks(op, solve, basis, live) for op in together], live):
+            table += [(kind, len(masks) + first, *rest) for kind, first, *rest in rows]
+            masks += of_masks
+    offsets = combinations(basis.local), combinations(basis.lanes), combinations(basis.outer)
     return Segment(_table(table, 6), _table(masks, 4), *offsets, basis.entry, _layout(basis), zeros)
 
 
-def _mask(flip: int, select: int, basis: _Basis, live: int) -> tuple[int, ...]:
-    of_lanes = _lanes_of(_dual(select, basis.lanes), 2 ** len(basis.lanes))
-    return flip, _dual(select, basis.local) & ((1 << live) - 1), of_lanes, _dual(select, basis.outer)
+def _rows(together: tuple[Fused, ...], masks: list[list[Row]], live: int) -> Iterator[tuple[list[Row], list[Row]]]:
+    """Return rows for operations that run together, and the rows of masks that theirs count from."""
+    op, flat = together[0], [mask for of_op in masks for mask in of_op]
+    if op.letters == "Z":
+        yield from phases([(op.index, *mask[1:]) for op, mask in zip(together, flat, strict=True)], live)
+    elif op.kind == "diagonal":
+        yield from z_words(flat, live)
+    else:
+        firsts = np.cumsum([0, *map(len, masks)])
+        places = zip(together, firsts.tolist(), strict=False)
+        yield [(_kind(op), at, len(op.masks), op.index, live, op is not together[-1]) for op, at in places], flat
+
+
+def _masks(op: Fused, solve: Callable[[int], int], basis: _Basis, live: int) -> list[Row]:
+    return [_mask(solve(flip), select, basis, live) for flip, select in zip(op.flips, _selects(op), strict=True)]
+
+
+def _mask(flip: int, select: int, basis: _Basis, live: int) -> Row:
+    of_lanes = _lanes_of(dual(select, basis.lanes), 2 ** len(basis.lanes))
+    return flip, dual(select, basis.local) & ((1 << live) - 1), of_lanes, dual(select, basis.outer)
 
 
 def _selects(op: Fused) -> list[int]:
@@ -271,32 +264,38 @@ def _selects(op: Fused) -> list[int]:
     return [0 if plain_x else select for _, select in op.masks]
 
 
-def pairs(ops: Sequence[Fused], n_local: int) -> list[tuple[Fused, ...]]:
-    """Return operations one by one or two together: rotations on two qubits, the second past what it commutes with."""
+def grouped(ops: Sequence[Fused], n_local: int) -> list[tuple[Fused, ...]]:
+    """Return operations one by one or some together: rotations on two or three qubits, all next ones about Z.
+
+    The others of a group come past what they commute with.
+    """
     found: list[tuple[Fused, ...]] = []
     rest = list(ops)
     while rest:
-        op = rest.pop(0)
-        other = _partner(op, rest) if n_local >= PAIR_BITS else None
-        found.append((op, rest.pop(other)) if other is not None else (op,))
+        group = [rest.pop(0)]
+        while n_local >= PAIR_BITS and (other := _partner(group, rest)) is not None:
+            group.append(rest.pop(other))
+        found.append(tuple(group))
     return found
 
 
-def _partner(op: Fused, rest: list[Fused]) -> int | None:
-    """Return the place of the next operation that can run together with one."""
+def _partner(group: list[Fused], rest: list[Fused]) -> int | None:
+    """Return the place of the next operation that can run together with a group."""
     between: list[Mask] = []
+    if len(group) == MOST.get(_kind(group[0]), 1):
+        return None
     for place, other in enumerate(rest[:_NEAR]):
-        if _go_together(op, other) and commute(other.words, between):
+        if all(_go_together(op, other) for op in group) and commute(other.words, between):
             return place
         between += other.words
     return None
 
 
 def _go_together(op: Fused, other: Fused) -> bool:
-    """Whether two rotations are both general or both real, and on qubits of their own."""
+    """Whether two rotations are of one kind and, but for those about Z, on qubits of their own."""
     (f, s), (g, t) = op.masks[0], other.masks[0]
-    alike = _kind(op) == _kind(other) in (kinds.GENERAL, kinds.REAL_Y)
-    return alike and f != g and not odd(f & t) and not odd(g & s)
+    alike = _kind(op) == _kind(other)
+    return alike and (_kind(op) == kinds.PHASE_Z or (f != g and not odd(f & t) and not odd(g & s)))
 
 
 def _layout(basis: _Basis) -> int:
@@ -309,40 +308,12 @@ def _layout(basis: _Basis) -> int:
     return 1 if is_square and not any(vector & low for vector in high) else 2
 
 
-def _dual(select: int, basis: list[int]) -> int:
-    return sum(1 << j for j, vector in enumerate(basis) if (select & vector).bit_count() % 2)
-
-
 @cache
 def _lanes_of(lane_mask: int, n_lanes: int) -> int:
     return sum(odd(lane & lane_mask) << lane for lane in range(n_lanes))
 
 
-def _solver(basis: list[int]) -> Callable[[int], int]:
-    """Return the function that finds which basis vectors add up to a vector of their span."""
-    rows: list[tuple[int, int]] = []
-    for j, member in enumerate(basis):
-        rows = sorted([*rows, _eliminate((member, 1 << j), rows)], reverse=True)
-    return lambda vector: _eliminate((vector, 0), rows)[1]
-
-
-def _eliminate(row: tuple[int, int], rows: list[tuple[int, int]]) -> tuple[int, int]:
-    """Reduce a vector by rows of falling leading bits, and its tag with it."""
-    vector, tag = row
-    for known, known_tag in rows:
-        if vector ^ known < vector:
-            vector, tag = vector ^ known, tag ^ known_tag
-    return vector, tag
-
-
-def _combinations(basis: list[int]) -> np.ndarray:
-    offsets = np.zeros(1, np.int64)
-    for vector in basis:
-        offsets = np.concatenate([offsets, offsets ^ vector])
-    return offsets
-
-
-def _table(rows: list[tuple[int, ...]], width: int) -> np.ndarray:
+def _table(rows: list[Row], width: int) -> np.ndarray:
     return np.array(rows, np.int64).reshape(-1, width)
 
 

@@ -220,7 +220,7 @@ def fuse_rows(first, last, n_samples, turns, n_rows, trig, coefficients):
 
 @kept
 def split_rows(first, last, n_samples, turns, n_rows, trig, slopes, rows, shared):
-    """Give every turn its part of the slopes, (rows, n_rotations, 3) flat; sums over lanes into ``shared``."""
+    """Give every turn its part of the slopes, (rows, outer, n_rotations, 3); sums over lanes into ``shared``."""
     n_lanes, n_rotations = 64 // slopes.itemsize, len(turns.starts) - 1
     room, partial = aligned(3 * n_lanes, slopes), aligned(shared.shape[1] * n_lanes, slopes)
     room[:] = 0
@@ -229,7 +229,9 @@ def split_rows(first, last, n_samples, turns, n_rows, trig, slopes, rows, shared
         for u in range(n_rotations):
             for row in range(tile * n_lanes, min(n_samples, (tile + 1) * n_lanes)):
                 for part in range(3):
-                    room[part * n_lanes + row % n_lanes] = slopes[(row * n_rotations + u) * 3 + part]
+                    room[part * n_lanes + row % n_lanes] = 0
+                    for outer in range(slopes.shape[1]):
+                        room[part * n_lanes + row % n_lanes] += slopes[row, outer, u, part]
             split_slopes(u, u + 1, tile, n_rows, turns, trig, room, rows, partial)
         for slot in range(shared.shape[1]):
             shared[tile, slot] = sum_of(partial, slot * n_lanes, min(n_lanes, n_samples - tile * n_lanes))
