@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.progress import track
 
-from benchmarks import report, roofline, timing
+from benchmarks import operations, report, roofline, timing
 from benchmarks.contestants import OURS, Process
 from benchmarks.speed import Turns
 from benchmarks.workloads import FLOPS, WORKLOADS, Workload
@@ -18,12 +18,12 @@ from benchmarks.workloads import FLOPS, WORKLOADS, Workload
 BYTES = 48
 NOTES = f"""\
 Milliseconds of one training step of ours, forward and backward with gradients of weights and inputs, in float32. \
-GFLOP/s count {FLOPS} operations per amplitude and gate, gates being what is left when every run of one-qubit gates is \
-multiplied out.
+Gates are what is left when every run of one-qubit gates is multiplied out, and MFLOP counts {FLOPS} operations per \
+amplitude for each; done are the operations that our kernels make of it, and GFLOP/s are those.
 
-The roofline of a step is the longer of two times: those operations at the machine's peak rate, and {BYTES} bytes per \
-amplitude at its memory bandwidth (each state and its gradient go through memory once, forward and back; nothing where \
-they fit into the last cache). Peaks are those of as many cores as the step has threads.
+The roofline of a step is the longer of two times: the operations done at the machine's peak rate, and {BYTES} bytes \
+per amplitude at its memory bandwidth (each state and its gradient go through memory once, forward and back; nothing \
+where they fit into the last cache). Peaks are those of as many cores as the step has threads.
 """
 
 
@@ -43,30 +43,40 @@ def measure(workload: Workload, runs: dict[int, Process], options: argparse.Name
 
 def figures(workload: Workload, milliseconds: float, peaks: dict[str, float], cache: int) -> dict[str, float]:
     """Return nanoseconds per gate and amplitude, GFLOP/s, and the share of the roofline."""
-    seconds = milliseconds / 1e3
+    seconds, done = milliseconds / 1e3, operations.done(workload)
     traffic = BYTES * workload.amplitudes if 2 * 8 * workload.amplitudes > cache else 0
     return {
         "ns_per_gate_and_amplitude": 1e9 * seconds / (workload.fused_gates * workload.amplitudes),
-        "gflops": workload.flops / seconds / 1e9,
-        "of_roofline": roofline.bound(workload.flops, traffic, peaks) / seconds,
+        "mflop_done": done / 1e6,
+        "gflops": done / seconds / 1e9,
+        "of_roofline": roofline.bound(done, traffic, peaks) / seconds,
     }
 
 
 def table(workloads: Sequence[Workload], rows: Sequence[dict[str, Any]]) -> str:
     """Return times, speed-ups and figures as Markdown."""
-    head = ["", "gates", "MFLOP", "threads", "ms", "quartiles", "speed-up", "ns per gate and amplitude", "GFLOP/s",
-            "of the roofline"]  # fmt: skip
+    counted = ["gates", "MFLOP", "done", "threads"]
+    measured = ["ms", "quartiles", "speed-up", "ns per gate and amplitude", "GFLOP/s", "of the roofline"]
+    head = ["", *counted, *measured]
     lines = [_line(w, n, row["threads"]) for w, row in zip(workloads, rows, strict=True) for n in row["threads"]]
     return report.table(head, lines)
 
 
 def _line(workload: Workload, threads: str, cells: dict[str, dict[str, float]]) -> list[str]:
     cell, name = cells[threads], workload.name if threads == "1" else ""
-    counted = [str(workload.fused_gates), f"{workload.flops / 1e6:,.1f}"] if name else ["", ""]
+    counted = [str(workload.fused_gates), f"{workload.flops / 1e6:,.1f}", f"{cell['mflop_done']:,.1f}"]
     quartiles = f"{report.milliseconds(cell['q1_ms'])} to {report.milliseconds(cell['q3_ms'])}"
     speed_up = f"{cells['1']['median_ms'] / cell['median_ms']:.2f}×"
     rates = f"{cell['ns_per_gate_and_amplitude']:.3f}", f"{cell['gflops']:.1f}", f"{100 * cell['of_roofline']:.0f} %"
-    return [name, *counted, threads, report.milliseconds(cell["median_ms"]), quartiles, speed_up, *rates]
+    return [
+        name,
+        *(counted if name else [""] * 3),
+        threads,
+        report.milliseconds(cell["median_ms"]),
+        quartiles,
+        speed_up,
+        *rates,
+    ]
 
 
 def machine(peaks: dict[str, dict[str, float]]) -> str:
