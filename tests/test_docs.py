@@ -7,18 +7,11 @@ import re
 from fractions import Fraction
 from pathlib import Path
 
-import dense
-import numpy as np
 import pytest
-import torch
 
-from backends import Statevector
-from backends.statevector import kernels
-from backends.statevector.fusion import fuse
+from backends.statevector import kernels, kinds
+from benchmarks import operations as operations_done
 from benchmarks import workloads
-from benchmarks.adapters.quantum_layer import circuit
-from circuits import pauli, z_each
-from circuits.templates import strongly_entangling
 
 PAGE = (Path(__file__).parent.parent / "docs" / "engine.md").read_text()
 
@@ -75,27 +68,49 @@ def test_operations_of_the_kernels(row, name):
     assert counted(name) == said(row)
 
 
+def test_operations_of_phases():
+    """The two factors, the product and what it does to a state, once forward, to two states back."""
+
+    def inner(kernel):
+        (outer,) = [
+            n
+            for n in ast.walk(ast.parse(inspect.getsource(kernel.py_func)))
+            if isinstance(n, ast.For) and "far_flips" in ast.unparse(n.iter)
+        ]
+        (found,) = [n for n in outer.body if isinstance(n, ast.For)]
+        return found.body
+
+    (cells,) = re.findall(r"^\| all turns about Z .*?\| ([\d |]+) \|$", PAGE, re.MULTILINE)
+    forward, undo, slopes, together = (int(cell) for cell in cells.split(" | "))
+    assert (forward, together) == (vector_operations(inner(kernels.phases)), forward + undo + slopes)
+    assert undo + slopes == vector_operations(inner(kernels.phases_back))
+
+
+def vector_operations(statements):
+    """Sums and products in the source but those of places."""
+    places = {
+        id(i)
+        for s in statements
+        for n in ast.walk(s)
+        if isinstance(n, ast.Call)
+        for a in n.args[1:2]
+        for i in ast.walk(a)
+    }
+    found = [n for s in statements for n in ast.walk(s) if isinstance(n, ast.BinOp) and id(n) not in places]
+    return sum(isinstance(n.op, ast.Add | ast.Sub | ast.Mult) for n in found)
+
+
 def test_operations_of_the_benchmarks():
-    (rule,) = re.findall(r"column itself counts (\d+)", PAGE)
+    (rule,) = re.findall(r"counts (\d+) per amplitude for every run", PAGE)
     assert int(rule) == workloads.FLOPS
-    kind = {w.name: excess(w) for w in workloads.WORKLOADS}
-    assert f"{kind['reupload4x6_b128']:.2f}" == "1.07" and "7 % too kind" in PAGE
-    assert f"{kind['qcnn8_b64']:.1f} times too kind to `qcnn8_b64`" in PAGE
-
-
-def excess(workload):
-    """How many times as many operations the benchmarks count as the kernels do."""
-    readout = tuple(pauli(f"Z{q}") for q in workload.readout)
-    turns = [op for op in fuse(circuit(workload), readout).ops if op.kind == "turns"]
-    done = sum(said("one" if len(op.letters) == 1 else "several")[-1] for op in turns)
-    return workload.fused_gates * workloads.FLOPS / done
-
-
-@pytest.mark.parametrize("dtype, name", [(torch.float32, "float32"), (torch.float64, "float64")])
-def test_errors_against_matrices(dtype, name):
-    (limit,) = re.findall(rf"(1e-\d+) in {name}\b", PAGE)
-    circuit = strongly_entangling(8, n_layers=20)
-    w = np.random.default_rng(0).uniform(-np.pi, np.pi, circuit.n_weights)
-    found = Statevector().expectation(circuit, None, torch.tensor(w, dtype=dtype), z_each(8))
-    assert len(circuit.ops) == 640
-    assert np.abs(found.double().numpy() - dense.expectation(circuit, [], w, z_each(8))).max() < float(limit)
+    table = operations_done.PER_AMPLITUDE
+    assert [table[kind] for kind in (kinds.GENERAL, kinds.REAL_Y, kinds.PHASES)] == [
+        said("several")[-1],
+        said("one")[-1],
+        35,
+    ]
+    by_name = {w.name: w for w in workloads.WORKLOADS}
+    large, small = by_name["hea16x4_b8"], by_name["reupload4x6_b128"]
+    assert f"of `hea16x4_b8`'s {large.flops / 1e6:.0f} million {operations_done.done(large) / 1e6:.0f} are left" in PAGE
+    assert f"{operations_done.done(small) / 1e6:.1f} million" in PAGE
+    assert f"{operations_done.done(small) / 50e3:.0f} µs at 50" in PAGE
