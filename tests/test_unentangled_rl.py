@@ -125,6 +125,13 @@ def test_a_replay_with_shots_and_noise(trained):
     assert here.startswith("mean return, exact: ")
 
 
+def test_a_backend_with_too_few_qubits_is_refused_before_anything_is_played(trained):
+    pytest.importorskip("qiskit_aer")
+    plan, _ = trained
+    with pytest.raises(ValueError, match=r"got a circuit of 4 qubits, expected at most 1 on Aer .*: use fewer qubits"):
+        next(PAPER.evaluate(plan, "aer:shots=50,noise=armonk"))
+
+
 def test_on_a_device_the_plan_and_the_budget_come_first(trained):
     pytest.importorskip("qiskit_ibm_runtime")
     from backends.planning import OverBudget

@@ -35,7 +35,7 @@ def replay(plan: Plan, spec: str) -> Iterator[str]:
     Raises
     ------
     ValueError
-        If there is no such backend, or no policy has been trained.
+        If there is no such backend, it cannot run the circuit of one of the policies, or none has been trained.
     """
     backend, row = backends.get(spec), plan.experiment.rows[0]
     found = {task: _best(plan, task, row) for task in plan.tasks}
@@ -44,6 +44,9 @@ def replay(plan: Plan, spec: str) -> Iterator[str]:
             f"got no trained policy in {plan.out}, expected one of {row.name!r}: train it first with "
             f"{plan.command or 'hybrid.experiment.run'}"
         )
+    for task, record in found.items():
+        if record is not None:
+            _layer(_actor(task, row, record, backends.Statevector())).to_backend(backend)  # refuses what it cannot run
     for task, record in found.items():
         if record is None:
             yield f"{task}: no policy is trained yet"
@@ -73,13 +76,18 @@ def _best(plan: Plan, task: str, row: Row) -> Record | None:
     return max(found, key=lambda record: record["score"], default=None)
 
 
-def _played(task: str, row: Row, record: Record, spec: str, backend: Backend) -> Iterator[str]:
-    settings, n_circuits = record["unit"]["settings"][task], 0
+def _actor(task: str, row: Row, record: Record, backend: Backend) -> nn.Sequential:
     body: Body = row.run.keywords["body"]  # type: ignore[attr-defined]
-    there, here = (
-        actor(task, body, settings, each, record["extra"]["actor"]) for each in (backend, backends.Statevector())
-    )
-    n_episodes = settings["replayed"]
+    return actor(task, body, record["unit"]["settings"][task], backend, record["extra"]["actor"])
+
+
+def _layer(played: nn.Sequential) -> QuantumLayer:
+    return next(module for module in played.modules() if isinstance(module, QuantumLayer))
+
+
+def _played(task: str, row: Row, record: Record, spec: str, backend: Backend) -> Iterator[str]:
+    there, here = (_actor(task, row, record, each) for each in (backend, backends.Statevector()))
+    n_episodes, n_circuits = record["unit"]["settings"][task]["replayed"], 0
     yield f"{task}: {row.name}, seed {record['unit']['seed']}, the best one; {n_episodes} episodes side by side"
     yield _cost(there, backend, n_episodes, environments.n_steps(task))
 
@@ -95,7 +103,7 @@ def _played(task: str, row: Row, record: Record, spec: str, backend: Backend) ->
 
 def _cost(there: nn.Sequential, backend: Any, n_episodes: int, n_steps: int) -> str:
     """Say what a replay takes at most: that of episodes which all run to their end."""
-    layer = next(module for module in there.modules() if isinstance(module, QuantumLayer))
+    layer = _layer(there)
     if is_priced(backend):
         return f"At most, {layer.plan(n_episodes, n_steps)}"
     shots, n_circuits = getattr(innermost(backend), "shots", None), n_episodes * n_steps
