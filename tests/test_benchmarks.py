@@ -535,9 +535,7 @@ def test_numbers_of_threads():
 def test_figures_of_a_step():
     workload, peaks = WORKLOADS[0], {"flops": 1e9, "bytes": 1e9}
     compute = threads.figures(workload, 10.0, peaks, cache=10**9)
-    done = 128 * (
-        54 * (2 + 4 + 8 + 21 * 16) + 15 * 16
-    )  # turns of several letters, the first on what is not 0; a readout
+    done = 128 * (54 * (2 + 4 + 8 + 21 * 16) + 15 * 16)  # turns, the first ones on what is not 0, and a readout
     assert compute["mflop_done"] == pytest.approx(done / 1e6)
     assert compute["gflops"] == compute["of_roofline"] == pytest.approx(done / 1e7)
     assert compute["ns_per_gate_and_amplitude"] == pytest.approx(1e7 / (24 * 16 * 128))

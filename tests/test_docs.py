@@ -7,16 +7,22 @@ import re
 from fractions import Fraction
 from pathlib import Path
 
+import dense
+import numpy as np
 import pytest
+import torch
 
+from backends import Statevector
 from backends.statevector import kernels, kinds
 from benchmarks import operations as operations_done
 from benchmarks import workloads
+from circuits import z_each
+from circuits.templates import strongly_entangling
 
 PAGE = (Path(__file__).parent.parent / "docs" / "engine.md").read_text()
 
 #: Kernels of each row of the page's table.
-ROWS = {"several": ("general",), "one": ("flip_x", "real_y", "phase_z")}
+ROWS = {"turns of several": ("general",), "turns of one": ("flip_x", "real_y", "phase_z")}
 
 #: What kernels are made of: a rotation, and its slopes.
 FORMULAS = {
@@ -59,7 +65,7 @@ def counted(name):
 
 def said(row):
     """The numbers of a row of the table."""
-    (cells,) = re.findall(rf"^\| turns of {row} letters? .*?\| ([\d |]+) \|$", PAGE, re.MULTILINE)
+    (cells,) = re.findall(rf"^\| {row} .*?\| ([\d |]+) \|$", PAGE, re.MULTILINE)
     return [int(cell) for cell in cells.split(" | ")]
 
 
@@ -80,8 +86,7 @@ def test_operations_of_phases():
         (found,) = [n for n in outer.body if isinstance(n, ast.For)]
         return found.body
 
-    (cells,) = re.findall(r"^\| all turns about Z .*?\| ([\d |]+) \|$", PAGE, re.MULTILINE)
-    forward, undo, slopes, together = (int(cell) for cell in cells.split(" | "))
+    forward, undo, slopes, together = said("all turns about Z")
     assert (forward, together) == (vector_operations(inner(kernels.phases)), forward + undo + slopes)
     assert undo + slopes == vector_operations(inner(kernels.phases_back))
 
@@ -104,13 +109,20 @@ def test_operations_of_the_benchmarks():
     (rule,) = re.findall(r"counts (\d+) per amplitude for every run", PAGE)
     assert int(rule) == workloads.FLOPS
     table = operations_done.PER_AMPLITUDE
-    assert [table[kind] for kind in (kinds.GENERAL, kinds.REAL_Y, kinds.PHASES)] == [
-        said("several")[-1],
-        said("one")[-1],
-        35,
-    ]
+    rows = {kinds.GENERAL: "turns of several", kinds.REAL_Y: "turns of one", kinds.PHASES: "all turns about Z"}
+    assert {kind: table[kind] for kind in rows} == {kind: said(row)[-1] for kind, row in rows.items()}
     by_name = {w.name: w for w in workloads.WORKLOADS}
     large, small = by_name["hea16x4_b8"], by_name["reupload4x6_b128"]
     assert f"of `hea16x4_b8`'s {large.flops / 1e6:.0f} million {operations_done.done(large) / 1e6:.0f} are left" in PAGE
     assert f"{operations_done.done(small) / 1e6:.1f} million" in PAGE
     assert f"{operations_done.done(small) / 50e3:.0f} µs at 50" in PAGE
+
+
+@pytest.mark.parametrize("dtype, name", [(torch.float32, "float32"), (torch.float64, "float64")])
+def test_errors_against_matrices(dtype, name):
+    (limit,) = re.findall(rf"(1e-\d+) in {name}\b", PAGE)
+    circuit = strongly_entangling(8, n_layers=20)
+    w = np.random.default_rng(0).uniform(-np.pi, np.pi, circuit.n_weights)
+    found = Statevector().expectation(circuit, None, torch.tensor(w, dtype=dtype), z_each(8))
+    assert len(circuit.ops) == 640
+    assert np.abs(found.double().numpy() - dense.expectation(circuit, [], w, z_each(8))).max() < float(limit)

@@ -17,7 +17,7 @@ commute with.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -228,23 +228,32 @@ def apart(ops: Sequence[Fused]) -> list[Fused]:
     """
     placed: list[Fused] = []
     rest = [part for op in ops for part in _parts(op)]
-    about_z = True
     while rest:
-        taken, rest = _next(rest, about_z)
-        placed += taken
-        about_z = not about_z
+        for wanted in (_about_z, _not_about_z):
+            taken, rest = brought_forward(rest, wanted, _LATE)
+            placed += taken
     return placed
 
 
-def _next(ops: list[Fused], about_z: bool) -> tuple[list[Fused], list[Fused]]:
-    """Take every operation that may come next and is, or is not, one about Z; return those taken and the rest."""
+def _about_z(op: Fused) -> bool:
+    return op.letters == "Z"
+
+
+def _not_about_z(op: Fused) -> bool:
+    return op.letters != "Z"
+
+
+def brought_forward(
+    ops: Sequence[Fused], wanted: Callable[[Fused], bool], most: int
+) -> tuple[list[Fused], list[Fused]]:
+    """Take every operation that is wanted and may come next, past up to so many words; return those taken, the rest."""
     taken: list[Fused] = []
     rest: list[Fused] = []
     late: list[Mask] = []
     for number, op in enumerate(ops):
-        if len(late) > _LATE:
-            return taken, rest + ops[number:]
-        if (op.letters == "Z") == about_z and commute(op.words, late):
+        if len(late) > most:
+            return taken, [*rest, *ops[number:]]
+        if wanted(op) and commute(op.words, late):
             taken.append(op)
         else:
             rest.append(op)

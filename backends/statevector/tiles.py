@@ -24,7 +24,7 @@ import numpy as np
 
 from backends.statevector import kinds
 from backends.statevector.bits import combinations, common, dual, extended, independent, inside, reduced, solver
-from backends.statevector.fusion import Fused, FusedProgram, Mask, commute, odd
+from backends.statevector.fusion import Fused, FusedProgram, Mask, brought_forward, commute, odd
 from backends.statevector.halves import Row, phases, z_words
 
 #: Kinds of operations in a table; turns are split by their letters.
@@ -182,16 +182,11 @@ def _across(program: FusedProgram, low: list[int]) -> tuple[list[Fused], list[Fu
 
     At the start all lanes of a tile but one would hold nothing but 0 otherwise.
     """
-    first: list[Fused] = []
-    rest: list[Fused] = []
-    late: list[Mask] = []
-    for op in program.ops:
-        alone = op.kind == "turns" and op.proper and not op.masks[0][0] & ~sum(low)
-        if alone and len(late) <= _LOOK_AHEAD and commute(op.words, late):
-            first.append(op)
-        else:
-            rest.append(op)
-            late += op.words if len(late) <= _LOOK_AHEAD else []
+
+    def alone(op: Fused) -> bool:
+        return op.kind == "turns" and op.proper and not op.masks[0][0] & ~sum(low)
+
+    first, rest = brought_forward(program.ops, alone, _LOOK_AHEAD)
     reached = not program.n_start and len(independent(_flips(first))) == len(low) > 0
     return (first, rest) if reached else ([], list(program.ops))
 
