@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from strategies import QUICK, haar_unitary, random_circuits
 from tolerances import atol, close
 
-from backends import Statevector
+from backends import Statevector, identity
 from backends.statevector import STATES_IN_FLIGHT, buffers, engine, fusion, kinds, tiles
 from backends.statevector.engine import make_plan
 from circuits import (
@@ -46,6 +46,14 @@ dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["
 def poisoned(monkeypatch):
     """Memory that is not initialised holds NaN, whose bytes may all be 255."""
     monkeypatch.setattr(buffers, "_take", lambda size: np.full(size, 255, np.uint8))
+
+
+@pytest.fixture(autouse=True)
+def own_plans():
+    """No plan of another form is found in the cache, and none is left there."""
+    identity._value.cache_clear()
+    yield
+    identity._value.cache_clear()
 
 
 #: How the state is laid out: whether lanes are amplitudes, the bits of a tile, those from which on rotations run in
