@@ -12,7 +12,7 @@ from strategies import haar_unitary
 from tolerances import close
 
 from backends.statevector import kernels, lanes
-from backends.statevector.lanes import blend, load, odd, spread, store, total, zeros
+from backends.statevector.lanes import blend, crossed, load, odd, spread, store, total, zeros
 
 N_BITS, SIZE = 4, 16
 TOLERANCE = {np.float32: 1e-5, np.float64: 1e-12}
@@ -60,7 +60,7 @@ def virtual_qubits(rng, count):
         control, target = rng.permutation(N_BITS)[:2]
         select[target] ^= select[control]
         flip[control] ^= flip[target]
-    table = np.zeros((count + 1, 4), np.int64)  # the first row is another operation's
+    table = np.zeros((count + 1, 5), np.int64)  # the first row is another operation's
     table[1:, :2] = [(flip[q], select[q]) for q in rng.permutation(N_BITS)[:count]]
     return table
 
@@ -108,6 +108,19 @@ def test_a_product_and_a_sum_may_be_one_instruction(dtype):
 def sum_and_choice(a, b, lanes, out):
     out[0] = total(load(a, 1))
     store(out, 1, blend(load(a, 1), load(b, 1), lanes))
+
+
+@njit
+def exchange(a, flip, out):
+    store(out, 1, crossed(load(a, 1), flip))
+
+
+@precisions
+def test_lanes_change_places(dtype):
+    a, out = numbers(np.random.default_rng(0), dtype, 2), numbers(np.random.default_rng(1), dtype, 2)
+    for flip in range(a.shape[1]):
+        exchange(a.ravel(), flip, out.ravel())
+        assert np.array_equal(out[1], a[1, np.arange(a.shape[1]) ^ flip])
 
 
 @precisions
@@ -259,12 +272,12 @@ def test_a_rotation_of_two_lanes_forward_and_back(seed, dtype):
     u = coefficients[1, 0, 0] * np.eye(n_lanes)
     u = u - 1j * sum(k * word for k, word in zip((b, c, d), words, strict=True)) / np.linalg.norm([a, b, c, d])
     (psi, lam), (psi_0, lam_0) = states(rng, dtype)
-    room, slopes = numbers(rng, dtype, 2).ravel(), numbers(rng, dtype, 2, 3)
+    slopes = numbers(rng, dtype, 2, 3)
     for state in (psi, lam):
-        kernel("across")(*state, SIZE, flip, coefficients.ravel(), 4, room)
+        kernel("across")(*state, SIZE, flip, coefficients.ravel(), 4)
     psi_1, lam_1 = psi_0 @ u, lam_0 @ u
     assert close(joined(psi), psi_1, TOLERANCE[dtype]) and close(joined(lam), lam_1, TOLERANCE[dtype])
-    kernel("across_back")(*psi, *lam, SIZE, flip, coefficients.ravel(), 4, slopes.ravel(), 3, room)
+    kernel("across_back")(*psi, *lam, SIZE, flip, coefficients.ravel(), 4, slopes.ravel(), 3)
     assert close(joined(psi), psi_0, TOLERANCE[dtype]) and close(joined(lam), lam_0, TOLERANCE[dtype])
     found = (slopes[1] * np.array([1 + 0 * signs, signs, signs])).sum(1)
     wanted = [(lam_1.conj() * (psi_1 @ word)).sum().imag for word in words]
@@ -284,7 +297,7 @@ def coordinate_table(rng, words):
             break
     low = N_BITS // 2
     rows = [*words, *((flip, 0) for flip in (*flips[:low][::-1], *flips[low:][::-1]))]
-    table = np.zeros((1 + len(rows), 4), np.int64)
+    table = np.zeros((1 + len(rows), 5), np.int64)
     table[1:, :2] = rows
     parities = np.array([masks.parity(select & np.argsort(reached)) for _, select in words])
     return table, parities
@@ -452,24 +465,37 @@ def test_pivots_leave_one_member_of_every_group(seed):
 
 
 @njit
-def write_word_value(re, im, flip, select, out):
-    store(out, 0, kernels.word_value(re, im, len(re) // len(out), flip, select))
+def write_word_value(re, im, table, out):
+    store(out, 0, kernels.word_value(re, im, len(re) // len(out), table, 1))
+
+
+def random_word(rng, y_like, flips, n_lanes):
+    """Flip and select of amplitudes and lanes together, the amplitudes' bits leading; Y-like or not."""
+    high, low = int(rng.integers(1, SIZE)) * ("amplitudes" in flips), int(rng.integers(1, n_lanes)) * ("lanes" in flips)
+    flip, select = high * n_lanes + low, int(rng.integers(0, SIZE * n_lanes))
+    return flip, select ^ (flip & -flip if masks.parity(flip & select) != y_like else 0)
 
 
 @precisions
 @seeds
-@pytest.mark.parametrize("letter", "IXYZ")
-def test_words(letter, seed, dtype):
-    rng = np.random.default_rng(seed)
-    flip, select = random_mask(rng, letter == "Y")
-    flip, select = flip * (letter in "XY"), select * (letter != "I")
+@pytest.mark.parametrize("y_like", [False, True], ids=["X", "Y"])
+@pytest.mark.parametrize("flips", ["amplitudes", "lanes", "amplitudes and lanes", ""])
+def test_words(flips, y_like, seed, dtype):
+    """What a word selects of the lanes is no matter of the kernels: it is in the weights, and where lanes are added."""
+    rng, n_lanes = np.random.default_rng(seed), 64 // np.dtype(dtype).itemsize
+    flip, select = random_word(rng, y_like and bool(flips), flips, n_lanes)
+    signs = 1 - 2.0 * masks.parity(select % n_lanes & np.arange(n_lanes))
+    table = np.zeros((2, 5), np.int64)
+    selected = int(((signs < 0) << np.arange(n_lanes)).sum())
+    table[1] = flip // n_lanes, select // n_lanes, selected, 0, flip % n_lanes
+    word = masks.word(flip, select, N_BITS + n_lanes.bit_length() - 1)
     (psi, lam), (psi_0, lam_0) = states(rng, dtype)
-    word, weights = masks.word(flip, select, N_BITS), numbers(rng, dtype, 3)
-    value = np.empty_like(weights[0])
-    write_word_value(*psi, flip, select, value)
-    assert close(value, (psi_0.conj() * (word @ psi_0)).sum(0).real, TOLERANCE[dtype])
-    kernel("word_back")(*psi, *lam, SIZE, flip, select, weights.ravel(), 2)
-    assert close(joined(lam), lam_0 + weights[2] * (word @ psi_0), TOLERANCE[dtype])
+    read, weights = (word @ psi_0.ravel()).reshape(SIZE, -1), numbers(rng, dtype, 3)
+    value, signed = np.empty_like(weights[0]), (weights * signs).astype(dtype)
+    write_word_value(*psi, table, value)
+    assert close((value * signs).sum(), (psi_0.conj() * read).sum().real, n_lanes * TOLERANCE[dtype])
+    kernel("word_back")(*psi, *lam, SIZE, table, 1, signed.ravel(), 2)
+    assert close(joined(lam), lam_0 + weights[2] * read, TOLERANCE[dtype])
     assert close(joined(psi), psi_0, 0)
 
 

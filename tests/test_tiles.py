@@ -70,15 +70,15 @@ def facts(segment, row):
     if halves:
         local = coordinates(segment.masks[first + count : first + count + live, 0].tolist(), live)
     found = []
-    for column, select, of_lanes, of_outer in segment.masks[first : first + count].tolist():
+    for column, select, of_lanes, of_outer, far in segment.masks[first : first + count].tolist():
         parts = masks.parity(select & local)[:, None, None] ^ (of_lanes >> lanes & 1)[:, None]
         parities = parts ^ masks.parity(of_outer & outer)
         if halves:
             assert select >> (live // 2) == 0 or select % 2 ** (live // 2) == 0
             found.append((column, 0, parities))
         else:
-            assert select < 2**live and (kind == kinds.ACROSS or column < 2**live)
-            found.append((index, column if kind == kinds.ACROSS else int(segment.local[column]), parities))
+            assert select < 2**live and column < 2**live and (far == 0 or kind in (kinds.ACROSS, kinds.WORD))
+            found.append((index, int(segment.local[column] ^ segment.lanes[far]), parities))
     if kind == kinds.PHASES:
         return [(kinds.PHASE_Z, number, [(flip, parities)]) for number, flip, parities in found]
     if kind == kinds.Z_WORDS:
@@ -217,6 +217,12 @@ def test_first_rotations_of_the_lowest_bits_run_across_lanes():
         assert [row[0] for row in first.ops.tolist()].count(kinds.ACROSS) == expected
 
 
+def test_words_that_flip_lanes_need_no_segment_of_their_own():
+    words = [pauli(" ".join(f"{p}{q}" for q, p in enumerate(word))) for word in ("XYZXYZ", "ZZYXXY", "XXXXXX")]
+    layer = Circuit(6, [RY(0.1, q) for q in range(6)])
+    assert len(split(fuse(layer, tuple(words)), 4, 4)) == len(split(fuse(layer, z_each(6)), 4, 4))
+
+
 @QUICK
 @given(programs(), st.sampled_from(SHAPES), sharing)
 def test_every_operation_is_in_one_segment_with_all_its_masks(program, shape, shared):
@@ -289,7 +295,7 @@ def test_a_large_circuit_has_few_segments():
 
 def test_a_program_of_nothing_has_one_empty_segment():
     (segment,) = split(fuse(Circuit(5, []), Probabilities((0,))), 4, 2)
-    assert segment.ops.shape == (0, 6) and segment.masks.shape == (0, 4) and segment.layout == 0
+    assert segment.ops.shape == (0, 6) and segment.masks.shape == (0, 5) and segment.layout == 0
 
 
 @pytest.mark.parametrize("qubits, n_local, expected", [((0,), 3, 0), ((5,), 3, 1), ((5, 0), 3, 1), ((5, 0), 2, 2)])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from backends.statevector.lanes import blend, compiled, load, odd, spread, store, zeros
+from backends.statevector.lanes import blend, compiled, crossed, load, odd, spread, store, zeros
 
 
 @compiled
@@ -406,46 +406,38 @@ def phase_z_back(re, im, lr, li, size, select, coefficients, o, slopes, v):
 
 
 @compiled
-def across(re, im, size, flip, coefficients, o, room):
+def across(re, im, size, flip, coefficients, o):
     """Apply a rotation whose pairs are two lanes: psi <- (a - id) psi - (c + ib) psi', psi' from lane ^ flip.
 
     In lanes that its mask selects c and d have the other sign.
     """
-    a, b, c, d = rotation(coefficients, o)
+    u = rotation(coefficients, o)
     for i in range(size):
-        other_lanes(re, im, i, flip, room)
-        r0, i0, r1, i1 = load(re, i), load(im, i), load(room, 0), load(room, 1)
-        store(re, i, a * r0 + d * i0 - c * r1 + b * i1)
-        store(im, i, a * i0 - d * r0 - c * i1 - b * r1)
+        turn_lanes(re, im, i, u, flip)
 
 
 @compiled
-def across_back(re, im, lr, li, size, flip, coefficients, o, slopes, v, room):
+def across_back(re, im, lr, li, size, flip, coefficients, o, slopes, v):
     """Undo :func:`across` on psi and lambda; slopes of X, Y and Z, the two latter with the other sign there too."""
     u = undone(rotation(coefficients, o))
-    a, b, c, d = u
     vx, vy, vz = zeros(re), zeros(re), zeros(re)
     for i in range(size):
-        other_lanes(re, im, i, flip, room)
-        r0, i0, r1, i1 = load(re, i), load(im, i), load(room, 0), load(room, 1)
-        p0, q0 = load(lr, i), load(li, i)
+        r0, i0, p0, q0 = load(re, i), load(im, i), load(lr, i), load(li, i)
+        r1, i1 = crossed(r0, flip), crossed(i0, flip)
         vx, vy, vz = vx + p0 * i1 - q0 * r1, vy - p0 * r1 - q0 * i1, vz + p0 * i0 - q0 * r0
-        store(re, i, a * r0 + d * i0 - c * r1 + b * i1)
-        store(im, i, a * i0 - d * r0 - c * i1 - b * r1)
-        other_lanes(lr, li, i, flip, room)
-        p1, q1 = load(room, 0), load(room, 1)
-        store(lr, i, a * p0 + d * q0 - c * p1 + b * q1)
-        store(li, i, a * q0 - d * p0 - c * q1 - b * p1)
+        turn_lanes(re, im, i, u, flip)
+        turn_lanes(lr, li, i, u, flip)
     store_slopes(slopes, v, (vx, vy, vz))
 
 
 @compiled
-def other_lanes(re, im, i, flip, room):
-    """Fill the first two registers of ``room`` with those of i, lanes exchanged with lanes ^ flip."""
-    n_lanes = 64 // re.itemsize
-    for lane in range(n_lanes):
-        room[lane] = re[i * n_lanes + (lane ^ flip)]
-        room[n_lanes + lane] = im[i * n_lanes + (lane ^ flip)]
+def turn_lanes(re, im, i, u, flip):
+    """Apply a rotation to the lanes of one register."""
+    a, b, c, d = u
+    r0, i0 = load(re, i), load(im, i)
+    r1, i1 = crossed(r0, flip), crossed(i0, flip)
+    store(re, i, a * r0 + d * i0 - c * r1 + b * i1)
+    store(im, i, a * i0 - d * r0 - c * i1 - b * r1)
 
 
 @compiled
@@ -817,47 +809,41 @@ def exchange_entries(lane_entries, dim, bit, lanes):
 
 
 @compiled
-def word_value(re, im, size, flip, select):
-    """Return <psi|P|psi> of a Pauli word, lane by lane."""
-    value = zeros(re)
-    if flip == 0:
-        for i in range(size):
-            r, m = load(re, i), load(im, i)
-            here = r * r + m * m
-            value = value - here if odd(i & select) else value + here
-        return value
-    y_like = odd(flip & select)
-    for j in range(size // 2):
-        i = even_member(j, flip, select)
-        k = i ^ flip
-        r0, i0, r1, i1 = load(re, i), load(im, i), load(re, k), load(im, k)
-        here = r0 * i1 - i0 * r1 if y_like else r0 * r1 + i0 * i1
-        value = value - here if odd(i & select) else value + here
-    return value + value
+def word_masks(masks, first):
+    """Return what a Pauli word flips and selects, which lanes it exchanges, and whether it has an odd number of Y."""
+    flip, select, lanes = masks[first, 0], masks[first, 1], masks[first, 4]
+    return flip, select, lanes, odd(flip & select) ^ (masks[first, 2] >> lanes & 1)
 
 
 @compiled
-def word_back(re, im, lr, li, size, flip, select, weights, o):
-    """Add g P psi to lambda, P a Pauli word."""
+def word_value(re, im, size, masks, first):
+    """Return <psi|P|psi> of a Pauli word, lane by lane: the sum over i of s Re or s Im conj(psi_i) psi_(i^flip)."""
+    flip, select, lanes, y_like = word_masks(masks, first)
+    value, low = zeros(re), (flip & -flip) - 1
+    for j in range(size >> 1 if flip else size):
+        i = ((j & ~low) << 1) | (j & low)
+        r0, i0, r1, i1 = load_pair(re, im, i, i ^ flip)
+        if lanes:
+            r1, i1 = crossed(r1, lanes), crossed(i1, lanes)
+        here = r0 * i1 - i0 * r1 if y_like else r0 * r1 + i0 * i1
+        value = value - here if odd(i & select) else value + here
+    return value + value if flip else value
+
+
+@compiled
+def word_back(re, im, lr, li, size, masks, first, weights, o):
+    """Add g P psi to lambda, P a Pauli word: lambda_i <- lambda_i + g s psi_(i^flip), times -i where P is like Y."""
+    flip, select, lanes, y_like = word_masks(masks, first)
     g = load(weights, o)
-    if flip == 0:
-        for i in range(size):
-            s = -g if odd(i & select) else g
-            store(lr, i, load(lr, i) + s * load(re, i))
-            store(li, i, load(li, i) + s * load(im, i))
-        return
-    y_like = odd(flip & select)
-    for j in range(size // 2):
-        i = even_member(j, flip, select)
-        k = i ^ flip
-        s = -g if odd(i & select) else g
-        r0, i0, r1, i1 = load(re, i), load(im, i), load(re, k), load(im, k)
+    for i in range(size):
+        r, m = load(re, i ^ flip), load(im, i ^ flip)
+        if lanes:
+            r, m = crossed(r, lanes), crossed(m, lanes)
         if y_like:
-            r0, i0, r1, i1 = -i0, r0, i1, -r1
-        store(lr, i, load(lr, i) + s * r1)
-        store(li, i, load(li, i) + s * i1)
-        store(lr, k, load(lr, k) + s * r0)
-        store(li, k, load(li, k) + s * i0)
+            r, m = m, -r
+        s = -g if odd(i & select) else g
+        store(lr, i, load(lr, i) + s * r)
+        store(li, i, load(li, i) + s * m)
 
 
 @compiled

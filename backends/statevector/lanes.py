@@ -96,6 +96,23 @@ def blend(typing_context: Any, a: Any, b: Any, lanes: Any) -> Any:
 
 
 @intrinsic
+def crossed(typing_context: Any, lanes: Any, flip: Any) -> Any:
+    """Return lanes of which each has changed places with lane ^ flip."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        found, flip = arguments
+        n, index = found.type.count, ir.IntType(32)
+        for b in range(n.bit_length() - 1):
+            places = ir.Constant(ir.VectorType(index, n), [lane ^ 1 << b for lane in range(n)])
+            turned = builder.shuffle_vector(found, ir.Constant(found.type, ir.Undefined), places)
+            is_set = builder.trunc(builder.lshr(flip, ir.Constant(flip.type, b)), ir.IntType(1))
+            found = builder.select(is_set, turned, found)
+        return found
+
+    return lanes(lanes, flip), generate
+
+
+@intrinsic
 def total(typing_context: Any, lanes: Any) -> Any:
     """Return the sum of all lanes: halves are added until one lane is left."""
 

@@ -159,7 +159,7 @@ def forward_tile(re, im, tables, outer, coefficients, values, output, matrices, 
         elif kind <= PHASE_Z:
             turn(re, im, size, masks, first, kind, coefficients, 4 * index)
         elif kind == ACROSS:
-            across(re, im, size, masks[first, 0], coefficients, 4 * index, p)
+            across(re, im, size, masks[first, 4], coefficients, 4 * index)
         elif kind == PHASES:
             phases(re, im, live, masks, first, count, coefficients, p)
         elif kind == SIGN:
@@ -173,7 +173,7 @@ def forward_tile(re, im, tables, outer, coefficients, values, output, matrices, 
             lane_matrix(table, matrices.entries, matrices.starts[index], False, masks, first, count, outer)
             dense(re, im, size, masks, first, count, table, block)
         elif kind == WORD:
-            store(values, index, word_value(re, im, size, masks[first, 0], masks[first, 1]))
+            store(values, index, word_value(re, im, size, masks, first))
         elif kind == Z_WORDS:
             z_words(re, im, live, masks, first, count, diagonal, values, p)
         else:
@@ -205,7 +205,7 @@ def backward_tile(re, im, lr, li, tables, outer, coefficients, slopes, weights, 
         elif kind <= PHASE_Z:
             turn_back(re, im, lr, li, size, masks, first, kind, coefficients, 4 * index, slopes, 3 * index)
         elif kind == ACROSS:
-            across_back(re, im, lr, li, size, masks[first, 0], coefficients, 4 * index, slopes, 3 * index, p)
+            across_back(re, im, lr, li, size, masks[first, 4], coefficients, 4 * index, slopes, 3 * index)
         elif kind == PHASES:
             phases_back(re, im, lr, li, live, masks, first, count, coefficients, slopes, p)
         elif kind == SIGN:
@@ -222,7 +222,7 @@ def backward_tile(re, im, lr, li, tables, outer, coefficients, slopes, weights, 
             for r, m in ((re, im), (lr, li)):
                 dense(r, m, size, masks, first, count, table, block)
         elif kind == WORD:
-            word_back(re, im, lr, li, size, masks[first, 0], masks[first, 1], weights, index)
+            word_back(re, im, lr, li, size, masks, first, weights, index)
         elif kind == Z_WORDS:
             z_words_back(re, im, lr, li, live, masks, first, count, diagonal, weights, p)
         else:

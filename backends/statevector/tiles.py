@@ -60,8 +60,9 @@ class Segment:
         Kind; first row of its masks; number of masks; the operation's own index; how many local vectors are live, that
         is, span the amplitudes that can be other than 0 when it is done; 1 if it runs together with the next one. Many
         Z words at once have rows of masks of their own: see :mod:`~.halves`.
-    masks : ndarray of int64, shape (n_masks, 4)
-        Flip and select in local coordinates; lanes that the mask selects, as bits; select in outer coordinates.
+    masks : ndarray of int64, shape (n_masks, 5)
+        Flip and select in local coordinates; lanes that the mask selects, as bits; select in outer coordinates; flip of
+        lanes, which rotations across lanes and words of observables have.
     local, lanes, outer : ndarray of int64
         Offsets into the state, to be combined by xor: 2**k, one per lane, one per tile that is not 0.
     entry : int
@@ -96,7 +97,7 @@ def whole(program: FusedProgram) -> Segment:
     """Return the one segment of tiles that hold the states of several samples, one per lane."""
     start = _start(program)
     groups = grouped(program.ops, program.n_qubits)
-    local = independent([*start, *(flip for ops in groups for flip in _flips(ops))])
+    local = independent([*start, *(flip for ops in groups for flip in _flips(ops, []))])
     return _segment(groups, _Basis(local, [], [], len(start)), False, [])
 
 
@@ -133,8 +134,9 @@ def _start(program: FusedProgram) -> list[int]:
     return [1 << b for b in range(program.n_qubits - program.n_start, program.n_qubits)]
 
 
-def _flips(ops: Sequence[Fused]) -> Iterator[int]:
-    return (flip for op in ops for flip in op.flips)
+def _flips(ops: Iterable[Fused], low: list[int]) -> list[int]:
+    """Return what must be local: of a word's flips not the lowest bits, which can be lanes as well."""
+    return [flip & ~sum(low) if op.kind == "word" else flip for op in ops for flip in op.flips]
 
 
 def _basis(n_qubits: int, ops: list[Fused], span: list[int], written: list[int], size: int, low: list[int]) -> _Basis:
@@ -146,7 +148,7 @@ def _basis(n_qubits: int, ops: list[Fused], span: list[int], written: list[int],
     lanes = lanes + extended(local + lanes, low + known + units, len(low) - len(lanes))
     neighbours = low if all(inside(unit, reduced(local)) for unit in low) else []
     first = independent([*neighbours, *_without(neighbours, common(local, written + lanes))])
-    local = independent([*first, *_without(neighbours, _flips(ops))])
+    local = independent([*first, *_without(neighbours, _flips(ops, low))])
     outer = extended(local + lanes, known + written, n_qubits)
     return _Basis(local, lanes, _without(low, outer), len(first))
 
@@ -187,7 +189,7 @@ def _across(program: FusedProgram, low: list[int]) -> tuple[list[Fused], list[Fu
         return op.kind == "turns" and op.proper and not op.masks[0][0] & ~sum(low)
 
     first, rest = brought_forward(program.ops, alone, _LOOK_AHEAD)
-    reached = not program.n_start and len(independent(_flips(first))) == len(low) > 0
+    reached = not program.n_start and len(independent(_flips(first, []))) == len(low) > 0
     return (first, rest) if reached else ([], list(program.ops))
 
 
@@ -205,7 +207,7 @@ def _take(ops: list[Fused], size: int, low: list[int], closed: bool) -> tuple[li
     for number, op in enumerate(ops):
         if len(rest) > _LOOK_AHEAD:
             return taken, rest + ops[number:], span
-        words, flips = op.words, op.flips
+        words, flips = op.words, _flips([op], low)
         touches = any(flip & sum(low) for flip in flips)
         together = low if roomy and touches else []
         grown = span if all(inside(flip, span) for flip in flips) else reduced(flips + together, span)
@@ -219,16 +221,17 @@ def _take(ops: list[Fused], size: int, low: list[int], closed: bool) -> tuple[li
 
 
 def _segment(ops: list[tuple[Fused, ...]], basis: _Basis, zeros: bool, across: list[Fused]) -> Segment:
-    solve, live = solver(basis.local), basis.entry
+    solve, live = solver([*basis.local, *basis.lanes]), basis.entry
     table: list[Row] = [(kinds.ACROSS, row, 1, op.index, live, 0) for row, op in enumerate(across)]
-    masks: list[Row] = [_mask(flip, select, basis, live) for op in across for flip, select in op.masks]
+    masks: list[Row] = [_mask(solve(flip), select, basis, live) for op in across for flip, select in op.masks]
     for together in ops:
-        live = max(live, *(solve(flip).bit_length() for flip in _flips(together)))
+        flips = [solve(flip) & ((1 << len(basis.local)) - 1) for op in together for flip in op.flips]
+        live = max(live, *(flip.bit_length() for flip in flips))
         for rows, of_masks in _rows(together, [_masks(op, solve, basis, live) for op in together], live):
             table += [(kind, len(masks) + first, *rest) for kind, first, *rest in rows]
             masks += of_masks
     offsets = combinations(basis.local), combinations(basis.lanes), combinations(basis.outer)
-    return Segment(_table(table, 6), _table(masks, 4), *offsets, basis.entry, _layout(basis), zeros)
+    return Segment(_table(table, 6), _table(masks, 5), *offsets, basis.entry, _layout(basis), zeros)
 
 
 def _rows(together: tuple[Fused, ...], masks: list[list[Row]], live: int) -> Iterator[tuple[list[Row], list[Row]]]:
@@ -249,8 +252,10 @@ def _masks(op: Fused, solve: Callable[[int], int], basis: _Basis, live: int) -> 
 
 
 def _mask(flip: int, select: int, basis: _Basis, live: int) -> Row:
+    size = len(basis.local)
     of_lanes = _lanes_of(dual(select, basis.lanes), 2 ** len(basis.lanes))
-    return flip, dual(select, basis.local) & ((1 << live) - 1), of_lanes, dual(select, basis.outer)
+    local, outer = dual(select, basis.local) & ((1 << live) - 1), dual(select, basis.outer)
+    return flip & ((1 << size) - 1), local, of_lanes, outer, flip >> size
 
 
 def _selects(op: Fused) -> list[int]:
