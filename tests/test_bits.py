@@ -5,7 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import QUICK
 
-from backends.statevector.bits import combinations, common, dual, extended, independent, inside, reduced, solver
+from backends.statevector.bits import (
+    combinations,
+    common,
+    dual,
+    extended,
+    independent,
+    inside,
+    pivots,
+    reduced,
+    solver,
+)
 
 
 def span(vectors):
@@ -52,6 +62,16 @@ def test_extend_adds_vectors_in_their_order(vectors, others, count):
         if len(wanted) < count and vector not in span(basis + wanted):
             wanted.append(vector)
     assert extended(basis, others, count) == wanted
+
+
+@QUICK
+@given(VECTORS)
+def test_one_member_of_every_group_has_none_of_the_pivots(vectors):
+    vectors = independent(vectors)
+    bits = pivots(vectors)
+    assert len(bits) == len(vectors) and bits == sorted(bits) and all(bit.bit_count() == 1 for bit in bits)
+    groups = {frozenset(i ^ vector for vector in span(vectors)) for i in range(64)}
+    assert all(sum(not member & sum(bits) for member in group) == 1 for group in groups)
 
 
 @QUICK

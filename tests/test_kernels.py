@@ -11,7 +11,7 @@ from scipy.linalg import hadamard
 from strategies import haar_unitary
 from tolerances import close
 
-from backends.statevector import kernels, lanes
+from backends.statevector import bits, kernels, lanes
 from backends.statevector.lanes import blend, crossed, load, odd, spread, store, total, zeros
 
 N_BITS, SIZE = 4, 16
@@ -60,8 +60,9 @@ def virtual_qubits(rng, count):
         control, target = rng.permutation(N_BITS)[:2]
         select[target] ^= select[control]
         flip[control] ^= flip[target]
-    table = np.zeros((count + 1, 5), np.int64)  # the first row is another operation's
+    table = np.zeros((count + 1, 6), np.int64)  # the first row is another operation's
     table[1:, :2] = [(flip[q], select[q]) for q in rng.permutation(N_BITS)[:count]]
+    table[1:, 5] = bits.pivots(table[1:, 0].tolist())
     return table
 
 
@@ -212,19 +213,19 @@ def test_rotations_forward_and_back(kind, seed, dtype):
 @pytest.mark.parametrize("kind", ["general", "real"])
 def test_two_rotations_forward_and_back(kind, seed, dtype):
     rng = np.random.default_rng(seed)
-    table = virtual_qubits(rng, 3)
-    sets = [rotation({"real": "real_y"}.get(kind, kind), *table[m, :2].tolist()) for m in (1, 3)]
+    table = virtual_qubits(rng, 2)
+    sets = [rotation({"real": "real_y"}.get(kind, kind), *table[m, :2].tolist()) for m in (1, 2)]
     blocks, slopes = [coefficients_of(rng, dtype, words) for words in sets], numbers(rng, dtype, 7, 3)
     coefficients = np.concatenate([blocks[0], blocks[1]])  # rotations 1 and 4 are run
     (psi, lam), (psi_0, lam_0) = states(rng, dtype)
     found = slopes.copy()
     for state in (psi, lam):
-        kernel(f"both_{kind}")(*state, SIZE, table, 1, 3, coefficients.ravel(), 1, 4)
+        kernel(f"both_{kind}")(*state, SIZE, table, 1, coefficients.ravel(), 1, 4)
     psi_1, lam_1 = (expected(blocks[0], sets[0], state) for state in (psi_0, lam_0))
     psi_2, lam_2 = (expected(blocks[1], sets[1], state) for state in (psi_1, lam_1))
     assert close(joined(psi), psi_2, TOLERANCE[dtype]) and close(joined(lam), lam_2, TOLERANCE[dtype])
     back = kernel(f"both_{kind}_back")
-    back(*psi, *lam, SIZE, table, 3, 1, coefficients.ravel(), found.ravel(), 4, 1)
+    back(*psi, *lam, SIZE, table, 1, coefficients.ravel(), found.ravel(), 1, 4)
     assert close(joined(psi), psi_0, TOLERANCE[dtype]) and close(joined(lam), lam_0, TOLERANCE[dtype])
     for place, words, a, b in ((1, sets[0], psi_1, lam_1), (4, sets[1], psi_2, lam_2)):
         wanted = {letter: (b.conj() * (word @ a)).sum(0).imag for letter, word in words.items()}
@@ -297,7 +298,7 @@ def coordinate_table(rng, words):
             break
     low = N_BITS // 2
     rows = [*words, *((flip, 0) for flip in (*flips[:low][::-1], *flips[low:][::-1]))]
-    table = np.zeros((1 + len(rows), 5), np.int64)
+    table = np.zeros((1 + len(rows), 6), np.int64)
     table[1:, :2] = rows
     parities = np.array([masks.parity(select & np.argsort(reached)) for _, select in words])
     return table, parities
@@ -411,7 +412,7 @@ def test_controlled(count, seed, dtype, hadamard):
 
 @precisions
 @seeds
-@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("count", [2, 3, 4])
 @pytest.mark.parametrize("adjoint", [False, True])
 def test_dense(count, seed, dtype, adjoint):
     rng, n_lanes, dim = np.random.default_rng(seed), 64 // np.dtype(dtype).itemsize, 2**count
@@ -421,7 +422,7 @@ def test_dense(count, seed, dtype, adjoint):
     (psi,), (psi_0,) = states(rng, dtype, 1)
     entries = np.concatenate([[9, 9, 9], matrix.ravel()])  # from place 3 on
     entries = np.stack([entries.real, entries.imag]).astype(dtype)
-    of_lanes, block = np.empty(2 * dim * dim * n_lanes, dtype), np.empty(2 * dim * n_lanes, dtype)
+    of_lanes, block = np.empty(3 * dim * dim * n_lanes, dtype), np.empty(2 * dim * n_lanes, dtype)
     kernel("lane_matrix")(of_lanes, entries, 3, adjoint, table, 1, count, OUTER)
     kernel("dense")(*psi, SIZE, table, 1, count, of_lanes, block)
     for lane in range(n_lanes):
@@ -449,14 +450,16 @@ def virtual_matrix(matrix, table):
 
 
 @seeds
-def test_pivots_leave_one_member_of_every_group(seed):
+def test_one_corner_of_every_group(seed):
+    """The member that no mask selects; from tuples and from arrays."""
     rng = np.random.default_rng(seed)
     table = virtual_qubits(rng, 3)
-    pivots = kernel("pivot_bits")(table, 1, 3).tolist()
-    assert pivots == sorted(set(pivots)) and len(pivots) == 3
-    bases = [i for i in range(SIZE) if not any(i >> p & 1 for p in pivots)]
+    columns = [table[1:, k] for k in (0, 1, 5)]
+    corners = [kernel("corner")(j, *columns) for j in range(SIZE // 8)]
+    assert corners == [kernel("corner")(j, *(tuple(c.tolist()) for c in columns)) for j in range(SIZE // 8)]
+    assert not masks.parity(np.array(corners)[:, None] & table[1:, 1]).any()
     offsets = kernel("group_offsets")(table, 1, 3).tolist()
-    assert sorted(base ^ offset for base in bases for offset in offsets) == list(range(SIZE))
+    assert sorted(corner ^ offset for corner in corners for offset in offsets) == list(range(SIZE))
     first, second = (int(flip) for flip in table[1:3, 0])
     assert offsets[0b110] == first ^ second  # the first mask is the leading bit
 
@@ -485,9 +488,9 @@ def test_words(flips, y_like, seed, dtype):
     rng, n_lanes = np.random.default_rng(seed), 64 // np.dtype(dtype).itemsize
     flip, select = random_word(rng, y_like and bool(flips), flips, n_lanes)
     signs = 1 - 2.0 * masks.parity(select % n_lanes & np.arange(n_lanes))
-    table = np.zeros((2, 5), np.int64)
+    table = np.zeros((2, 6), np.int64)
     selected = int(((signs < 0) << np.arange(n_lanes)).sum())
-    table[1] = flip // n_lanes, select // n_lanes, selected, 0, flip % n_lanes
+    table[1] = flip // n_lanes, select // n_lanes, selected, 0, flip % n_lanes, 0
     word = masks.word(flip, select, N_BITS + n_lanes.bit_length() - 1)
     (psi, lam), (psi_0, lam_0) = states(rng, dtype)
     read, weights = (word @ psi_0.ravel()).reshape(SIZE, -1), numbers(rng, dtype, 3)

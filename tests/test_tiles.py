@@ -70,7 +70,7 @@ def facts(segment, row):
     if halves:
         local = coordinates(segment.masks[first + count : first + count + live, 0].tolist(), live)
     found = []
-    for column, select, of_lanes, of_outer, far in segment.masks[first : first + count].tolist():
+    for column, select, of_lanes, of_outer, far, _ in segment.masks[first : first + count].tolist():
         parts = masks.parity(select & local)[:, None, None] ^ (of_lanes >> lanes & 1)[:, None]
         parities = parts ^ masks.parity(of_outer & outer)
         if halves:
@@ -295,7 +295,7 @@ def test_a_large_circuit_has_few_segments():
 
 def test_a_program_of_nothing_has_one_empty_segment():
     (segment,) = split(fuse(Circuit(5, []), Probabilities((0,))), 4, 2)
-    assert segment.ops.shape == (0, 6) and segment.masks.shape == (0, 5) and segment.layout == 0
+    assert segment.ops.shape == (0, 6) and segment.masks.shape == (0, 6) and segment.layout == 0
 
 
 @pytest.mark.parametrize("qubits, n_local, expected", [((0,), 3, 0), ((5,), 3, 1), ((5, 0), 3, 1), ((5, 0), 2, 2)])

@@ -79,6 +79,16 @@ def solver(basis: list[int]) -> Callable[[int], int]:
     return lambda vector: _eliminate((vector, 0), rows)[1]
 
 
+def pivots(vectors: Iterable[int]) -> list[int]:
+    """Return, rising, one bit for each of independent vectors, such that they are independent in these bits alone."""
+    rows: list[int] = []
+    for vector in vectors:
+        for row in rows:
+            vector = vector ^ row if vector & row & -row else vector
+        rows.append(vector)
+    return sorted(row & -row for row in rows)
+
+
 def _eliminate(row: tuple[int, int], rows: list[tuple[int, int]]) -> tuple[int, int]:
     """Reduce a vector by rows of falling leading bits, and its tag with it."""
     vector, tag = row

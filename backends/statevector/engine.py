@@ -433,7 +433,7 @@ def _matrices(program: FusedProgram, dtype: np.dtype, n_lanes: int) -> Dense:
     return Dense(
         np.stack([entries.real, entries.imag]).astype(dtype),
         np.cumsum([0, *(m.size for m in program.matrices)]),
-        n_lanes * max((2 * 4**count + 2 ** (count + 1) for count in counts), default=0),
+        n_lanes * max((3 * 4**count + 2 ** (count + 1) for count in counts), default=0),
     )
 
 

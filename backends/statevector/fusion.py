@@ -71,8 +71,7 @@ class Fused:
     @property
     def letters(self) -> str:
         """The letters of the turns, each once."""
-        found = {turn.letter for turn in self.turns}
-        return "".join(letter for letter in "XYZ" if letter in found)
+        return "".join(sorted({turn.letter for turn in self.turns}))
 
     @property
     def proper(self) -> bool:

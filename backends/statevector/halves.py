@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from backends.statevector import kinds
 from backends.statevector.bits import extended, inside, reduced, solver
 
-#: Numbers of a table's row; of a word: its number, and what it selects of local coordinates, lanes and outer ones, 0.
+#: Numbers of a table's row; of a word: its number, what it selects of local coordinates, lanes, outer ones; and 0, 0.
 Row = tuple[int, ...]
 Bases = tuple[list[int], list[int]]  # selects that span the lower and the upper half, as far as words need them
 
@@ -88,4 +88,4 @@ def rows(words: list[Row], bases: Bases, live: int) -> list[Row]:
     selected = sorted(((number, solve(select), *rest) for number, select, *rest in words), key=lambda word: word[1])
     of_units = [solve(unit) for unit in units]
     order = *range(low)[::-1], *range(low, live)[::-1]
-    return [*selected, *((sum((of_units[b] >> k & 1) << b for b in range(live)), 0, 0, 0, 0) for k in order)]
+    return [*selected, *((sum((of_units[b] >> k & 1) << b for b in range(live)), 0, 0, 0, 0, 0) for k in order)]

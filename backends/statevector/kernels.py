@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from backends.statevector.lanes import blend, compiled, crossed, load, odd, spread, store, zeros
+from backends.statevector.lanes import blend, compiled, crossed, fill, load, odd, spread, store, zeros
 
 
 @compiled
@@ -137,33 +137,40 @@ real_y_back = _single_back(apply_real, slopes_of_real)
 
 
 @compiled
-def pivot_pair(f, g):
-    """Return two bits in which two flips are independent, the lower one first."""
-    p = f & -f
-    h = g ^ f if g & p else g
-    q = h & -h
-    return (p, q) if p < q else (q, p)
+def two(masks, first):
+    """Return flips, selects and pivots of two rows of masks."""
+    k = first + 1
+    return (masks[first, 0], masks[k, 0]), (masks[first, 1], masks[k, 1]), (masks[first, 5], masks[k, 5])
 
 
 @compiled
-def even_corner(j, p, q, f, s, g, t):
-    """Return the member of the j-th group of four whose select parities are both even."""
-    j = ((j & -p) << 1) | (j & (p - 1))
-    j = ((j & -q) << 1) | (j & (q - 1))
-    j = j ^ f if odd(j & s) else j
-    return j ^ g if odd(j & t) else j
+def three(masks, first):
+    """Return flips, selects and pivots of three rows of masks."""
+    k, m = first + 1, first + 2
+    flips, selects = (masks[first, 0], masks[k, 0], masks[m, 0]), (masks[first, 1], masks[k, 1], masks[m, 1])
+    return flips, selects, (masks[first, 5], masks[k, 5], masks[m, 5])
+
+
+@compiled
+def corner(j, flips, selects, pivots):
+    """Return the member of the j-th group whose select parities are all even."""
+    for pivot in pivots:
+        j = ((j & -pivot) << 1) | (j & (pivot - 1))
+    i = j
+    for m in range(len(flips)):
+        i = i ^ flips[m] if odd(j & selects[m]) else i
+    return i
 
 
 def _pair(apply):
     """Make the kernel of two rotations on two qubits: each group of four amplitudes is loaded and stored once."""
 
     @compiled
-    def kernel(re, im, size, masks, one, other, coefficients, o, z):
+    def kernel(re, im, size, masks, first, coefficients, o, z):
         u, w = rotation(coefficients, 4 * o), rotation(coefficients, 4 * z)
-        f, s, g, t = masks[one, 0], masks[one, 1], masks[other, 0], masks[other, 1]
-        p, q = pivot_pair(f, g)
+        (f, g), selects, pivots = two(masks, first)
         for j in range(size // 4):
-            i = even_corner(j, p, q, f, s, g, t)
+            i = corner(j, (f, g), selects, pivots)
             a, b = load_pair(re, im, i, i ^ f), load_pair(re, im, i ^ g, i ^ f ^ g)
             a, b = apply(u, a), apply(u, b)
             store_pair(re, im, i, i ^ g, apply(w, (a[0], a[1], b[0], b[1])))
@@ -176,13 +183,12 @@ def _pair_back(apply, add):
     """Make the kernel that undoes two rotations on psi and lambda, and takes their slopes."""
 
     @compiled
-    def kernel(re, im, lr, li, size, masks, one, other, coefficients, slopes, o, z):
+    def kernel(re, im, lr, li, size, masks, first, coefficients, slopes, o, z):
         u, w = undone(rotation(coefficients, 4 * o)), undone(rotation(coefficients, 4 * z))
-        f, s, g, t = masks[one, 0], masks[one, 1], masks[other, 0], masks[other, 1]
-        p, q = pivot_pair(f, g)
+        (f, g), selects, pivots = two(masks, first)
         v, x = (zeros(re), zeros(re), zeros(re)), (zeros(re), zeros(re), zeros(re))
         for j in range(size // 4):
-            i = even_corner(j, p, q, f, s, g, t)
+            i = corner(j, (f, g), selects, pivots)
             k, m, n = i ^ f, i ^ g, i ^ f ^ g
             a, b = load_pair(re, im, i, k), load_pair(re, im, m, n)
             c, d = load_pair(lr, li, i, k), load_pair(lr, li, m, n)
@@ -261,32 +267,12 @@ def store_eight(x, i, f, g, h, values):
 
 
 @compiled
-def pivot_three(masks, first):
-    """Return, rising, three bits in which the flips of three rows are independent."""
-    pivots = pivot_bits(masks, first, 3)
-    return pivots[0], pivots[1], pivots[2]
-
-
-@compiled
-def corner_three(j, pivots, flips, selects):
-    """Return the member of the j-th group of eight whose select parities are all even."""
-    for pivot in pivots:
-        j = ((j & (-1 << pivot)) << 1) | (j & ((1 << pivot) - 1))
-    i = j
-    for m in range(3):
-        i = i ^ flips[m] if odd(j & selects[m]) else i
-    return i
-
-
-@compiled
 def three_real(re, im, size, masks, first, coefficients, o, z, y):
     """Apply three real rotations on three qubits; real and imaginary parts do not mix, and go one after the other."""
     u, v, w = real_parts(coefficients, o), real_parts(coefficients, z), real_parts(coefficients, y)
-    f, g, h = masks[first, 0], masks[first + 1, 0], masks[first + 2, 0]
-    r, s, t = masks[first, 1], masks[first + 1, 1], masks[first + 2, 1]
-    pivots = pivot_three(masks, first)
+    (f, g, h), selects, pivots = three(masks, first)
     for j in range(size // 8):
-        i = corner_three(j, pivots, (f, g, h), (r, s, t))
+        i = corner(j, (f, g, h), selects, pivots)
         for part in (re, im):
             x = real_four(u, load_eight(part, i, f, g, h))
             x = real_four(w, next_qubit(real_four(v, next_qubit(x))))
@@ -294,11 +280,12 @@ def three_real(re, im, size, masks, first, coefficients, o, z, y):
 
 
 @compiled
-def undo_three(part, lam, size, pivots, flips, selects, rotations, slopes):
+def undo_three(part, lam, size, masks, first, rotations, slopes):
     """Undo three real rotations on the real or the imaginary parts of psi and lambda, and add to their slopes."""
-    (f, g, h), (u, v, w), (su, sv, sw) = flips, rotations, slopes
+    (u, v, w), (su, sv, sw) = rotations, slopes
+    (f, g, h), selects, pivots = three(masks, first)
     for j in range(size // 8):
-        i = corner_three(j, pivots, flips, selects)
+        i = corner(j, (f, g, h), selects, pivots)
         x, p = load_eight(part, i, h, g, f), load_eight(lam, i, h, g, f)
         sw = slope_four(sw, x, p)
         x, p = next_qubit(real_four(w, x)), next_qubit(real_four(w, p))
@@ -314,14 +301,9 @@ def undo_three(part, lam, size, pivots, flips, selects, rotations, slopes):
 def three_real_back(re, im, lr, li, size, masks, first, coefficients, slopes, o, z, y):
     """Undo :func:`three_real` on psi and lambda, the last rotation first; slopes of Y."""
     u, v, w = real_parts(coefficients, o), real_parts(coefficients, z), real_parts(coefficients, y)
-    u, v, w = (u[0], -u[1]), (v[0], -v[1]), (w[0], -w[1])
-    f, g, h = masks[first, 0], masks[first + 1, 0], masks[first + 2, 0]
-    r, s, t = masks[first, 1], masks[first + 1, 1], masks[first + 2, 1]
-    pivots = pivot_three(masks, first)
-    flips, selects, rotations = (f, g, h), (r, s, t), (u, v, w)
-    slope = zeros(re), zeros(re), zeros(re)
-    slope = undo_three(re, lr, size, pivots, flips, selects, rotations, slope)
-    su, sv, sw = undo_three(im, li, size, pivots, flips, selects, rotations, slope)
+    rotations, slope = ((u[0], -u[1]), (v[0], -v[1]), (w[0], -w[1])), (zeros(re), zeros(re), zeros(re))
+    slope = undo_three(re, lr, size, masks, first, rotations, slope)
+    su, sv, sw = undo_three(im, li, size, masks, first, rotations, slope)
     for at, slope in ((o, su), (z, sv), (y, sw)):
         store_slopes(slopes, 3 * at, (zeros(re), slope, zeros(re)))
 
@@ -446,7 +428,7 @@ def phase_table(table, n_bits, shift, masks, first, last, coefficients):
 
     It is doubled whenever a word selects one more bit.
     """
-    table[: 64 // table.itemsize] = 1
+    fill(table, 0, 64 // table.itemsize, 1)
     store(table, 1, zeros(table))
     size = 1
     for k in range(first, last):
@@ -542,7 +524,7 @@ def phases_back(re, im, lr, li, live, masks, first, count, coefficients, slopes,
 @compiled
 def room_of_sums(room, lower, upper):
     """Return room for sums over either half of the coordinates, so many numbers each; those of the lower half are 0."""
-    room[:lower] = 0
+    fill(room, 0, lower, 0)
     return room[:lower], room[lower : lower + upper]
 
 
@@ -574,7 +556,7 @@ def z_words_back(re, im, lr, li, live, masks, first, count, diagonal, weights, r
     low, n_lanes = live >> 1, 64 // re.itemsize
     flips, far_flips = coordinate_flips(live, masks, first + count)
     below, above = room_of_sums(room, n_lanes << low, n_lanes << (live - low))
-    above[:] = 0
+    fill(above, 0, len(above), 0)
     for k in range(first, first + count):
         word = masks[k, 1]
         table, entry = (below, word) if word < len(flips) else (above, word >> low)
@@ -650,25 +632,21 @@ def control_parts(parts, masks, first, count, outer, hadamard, n_lanes):
 
 @compiled
 def dense(re, im, size, masks, first, count, matrix, block):
-    """Multiply the 2**count amplitudes of every group by a matrix, (dim, dim, 2, lanes) flat; ``block`` is scratch."""
+    """Multiply the 2**count amplitudes of every group by a matrix of :func:`lane_matrix`; ``block`` is scratch."""
     if count == 2:
-        f, s, g, t = masks[first, 0], masks[first, 1], masks[first + 1, 0], masks[first + 1, 1]
-        dense_fours(re, im, size >> 2, f, s, g, t, matrix)
-        return
-    pivots = pivot_bits(masks, first, count)
-    offsets = group_offsets(masks, first, count)
-    if count == 3:
-        dense_eights(re, im, size >> 3, masks, first, pivots, offsets, matrix)
+        dense_fours(re, im, size >> 2, masks, first, matrix)
+    elif count == 3:
+        dense_eights(re, im, size >> 3, masks, first, matrix)
     else:
-        dense_groups(re, im, size >> count, 1 << count, masks, first, pivots, offsets, matrix, block)
+        dense_groups(re, im, size >> count, 1 << count, masks[first : first + count], matrix, block)
 
 
 @compiled
-def dense_fours(re, im, n_groups, f, s, g, t, matrix):
+def dense_fours(re, im, n_groups, masks, first, matrix):
     """Multiply every group of four amplitudes of two qubits, which stay in registers."""
-    p, q = pivot_pair(f, g)
+    (f, g), selects, pivots = two(masks, first)
     for j in range(n_groups):
-        i = even_corner(j, p, q, f, s, g, t)
+        i = corner(j, (f, g), selects, pivots)
         k, m, n = i ^ g, i ^ f, i ^ f ^ g
         psi = (*load_pair(re, im, i, k), *load_pair(re, im, m, n))
         (a, b), (c, d) = times_four(matrix, 0, psi), times_four(matrix, 8, psi)
@@ -678,31 +656,11 @@ def dense_fours(re, im, n_groups, f, s, g, t, matrix):
 
 
 @compiled
-def dense_eights(re, im, n_groups, masks, first, pivots, offsets, matrix):
-    """Multiply every group of eight amplitudes, which stay in registers."""
-    for j in range(n_groups):
-        base = group(j, pivots, masks, first)
-        a, b = load_four(re, im, base, offsets, 0), load_four(re, im, base, offsets, 4)
-        for y in range(8):
-            r0, i0 = times_four(matrix, 16 * y, a)
-            r1, i1 = times_four(matrix, 16 * y + 8, b)
-            store(re, base ^ offsets[y], r0 + r1)
-            store(im, base ^ offsets[y], i0 + i1)
-
-
-@compiled
-def load_four(re, im, base, offsets, x):
-    """Return the amplitudes x to x + 3 of a group: real part, imaginary part, of one after the other."""
-    i, j, k, m = base ^ offsets[x], base ^ offsets[x + 1], base ^ offsets[x + 2], base ^ offsets[x + 3]
-    return load(re, i), load(im, i), load(re, j), load(im, j), load(re, k), load(im, k), load(re, m), load(im, m)
-
-
-@compiled
 def times_four(matrix, at, psi):
-    """Return the sum of four entries of a row of the matrix, which begin at ``at``, times four amplitudes."""
+    """Return a row of the matrix, which begins at ``at``, times four amplitudes."""
     r0, i0, r1, i1, r2, i2, r3, i3 = psi
-    u0, w0, u1, w1 = load(matrix, at), load(matrix, at + 1), load(matrix, at + 2), load(matrix, at + 3)
-    u2, w2, u3, w3 = load(matrix, at + 4), load(matrix, at + 5), load(matrix, at + 6), load(matrix, at + 7)
+    u0, u1, u2, u3 = load(matrix, at), load(matrix, at + 1), load(matrix, at + 2), load(matrix, at + 3)
+    w0, w1, w2, w3 = load(matrix, at + 4), load(matrix, at + 5), load(matrix, at + 6), load(matrix, at + 7)
     return (
         u0 * r0 - w0 * i0 + u1 * r1 - w1 * i1 + u2 * r2 - w2 * i2 + u3 * r3 - w3 * i3,
         u0 * i0 + w0 * r0 + u1 * i1 + w1 * r1 + u2 * i2 + w2 * r2 + u3 * i3 + w3 * r3,
@@ -710,41 +668,65 @@ def times_four(matrix, at, psi):
 
 
 @compiled
-def dense_groups(re, im, n_groups, dim, masks, first, pivots, offsets, matrix, block):
-    """Multiply every group of amplitudes, two rows of the matrix at a time."""
+def dense_eights(re, im, n_groups, masks, first, matrix):
+    """Multiply every group of eight amplitudes of three qubits, which stay in registers.
+
+    Three real products make a complex one: (u + iw)(r + im) = u (r + m) - m (u + w) + i (u (r + m) + r (w - u)).
+    """
+    (f, g, h), selects, pivots = three(masks, first)
+    offsets = group_offsets(masks, first, 3)
     for j in range(n_groups):
-        base = group(j, pivots, masks, first)
+        i = corner(j, (f, g, h), selects, pivots)
+        r, m = load_eight(re, i, h, g, f), load_eight(im, i, h, g, f)
+        s = sum_of_eight(r, m)
+        for y in range(8):
+            k, at = i ^ offsets[y], 24 * y
+            same = times_eight(matrix, at, s)
+            store(re, k, same - times_eight(matrix, at + 16, m))
+            store(im, k, same + times_eight(matrix, at + 8, r))
+
+
+@compiled
+def sum_of_eight(r, m):
+    """Return r + m."""
+    r0, r1, r2, r3, r4, r5, r6, r7 = r
+    m0, m1, m2, m3, m4, m5, m6, m7 = m
+    return r0 + m0, r1 + m1, r2 + m2, r3 + m3, r4 + m4, r5 + m5, r6 + m6, r7 + m7
+
+
+@compiled
+def times_eight(matrix, at, x):
+    """Return the sum of eight numbers of the matrix, which begin at ``at``, times x."""
+    x0, x1, x2, x3, x4, x5, x6, x7 = x
+    low = load(matrix, at) * x0 + load(matrix, at + 1) * x1 + load(matrix, at + 2) * x2 + load(matrix, at + 3) * x3
+    low, at = low + load(matrix, at + 4) * x4, at + 5
+    return low + load(matrix, at) * x5 + load(matrix, at + 1) * x6 + load(matrix, at + 2) * x7
+
+
+@compiled
+def dense_groups(re, im, n_groups, dim, masks, matrix, block):
+    """Multiply every group of amplitudes, two rows of the matrix at a time."""
+    flips, selects, pivots, offsets = masks[:, 0], masks[:, 1], masks[:, 5], group_offsets(masks, 0, len(masks))
+    for j in range(n_groups):
+        base = corner(j, flips, selects, pivots)
         for x in range(dim):
             store(block, 2 * x, load(re, base ^ offsets[x]))
             store(block, 2 * x + 1, load(im, base ^ offsets[x]))
         for y in range(0, dim, 2):
             r0, i0, r1, i1 = zeros(re), zeros(re), zeros(re), zeros(re)
             for x in range(dim):
-                at = 2 * (y * dim + x)
+                at = 2 * y * dim + x
                 p, q = load(block, 2 * x), load(block, 2 * x + 1)
-                u, w = load(matrix, at), load(matrix, at + 1)
+                u, w = load(matrix, at), load(matrix, at + dim)
                 r0 = r0 + u * p - w * q
                 i0 = i0 + u * q + w * p
-                u, w = load(matrix, at + 2 * dim), load(matrix, at + 2 * dim + 1)
+                u, w = load(matrix, at + 2 * dim), load(matrix, at + 3 * dim)
                 r1 = r1 + u * p - w * q
                 i1 = i1 + u * q + w * p
             store(re, base ^ offsets[y], r0)
             store(im, base ^ offsets[y], i0)
             store(re, base ^ offsets[y + 1], r1)
             store(im, base ^ offsets[y + 1], i1)
-
-
-@compiled
-def group(j, pivots, masks, first):
-    """Return the amplitude of the j-th group that no mask selects."""
-    for pivot in pivots:
-        low = (1 << pivot) - 1
-        j = ((j & ~low) << 1) | (j & low)
-    base = j
-    for m in range(len(pivots)):
-        if odd(j & masks[first + m, 1]):
-            base ^= masks[first + m, 0]
-    return base
 
 
 @compiled
@@ -759,53 +741,53 @@ def group_offsets(masks, first, count):
 
 
 @compiled
-def pivot_bits(masks, first, count):
-    """Return, rising, one bit for every flip such that the flips, restricted to these bits, are independent."""
-    rows, pivots = np.empty(count, np.int64), np.empty(count, np.int64)
-    for m in range(count):
-        rows[m] = masks[first + m, 0]
-    for m in range(count):
-        bit, at = 0, m
-        while not rows[m] >> bit & 1:
-            bit += 1
-        for other in range(m + 1, count):
-            if rows[other] >> bit & 1:
-                rows[other] ^= rows[m]
-        while at and pivots[at - 1] > bit:
-            pivots[at] = pivots[at - 1]
-            at -= 1
-        pivots[at] = bit
-    return pivots
-
-
-@compiled
 def lane_matrix(lane_entries, entries, at, adjoint, masks, first, count, outer):
-    """Fill ``lane_entries`` with a matrix for every lane: rows and columns change places where a mask selects it."""
+    """Fill ``lane_entries`` with a matrix for every lane: rows and columns change places where a mask selects it.
+
+    A row holds its real parts u, then its imaginary parts w; of three qubits u, then w - u, then u + w.
+    """
     dim, turned = 1 << count, 0
     for m in range(count):
         turned |= odd(masks[first + m, 3] & outer) << (count - 1 - m)
     for y in range(dim):
         for x in range(dim):
             row, column = (x ^ turned, y ^ turned) if adjoint else (y ^ turned, x ^ turned)
-            im = spread(entries[1], at + row * dim + column)
-            store(lane_entries, 2 * (y * dim + x), spread(entries[0], at + row * dim + column))
-            store(lane_entries, 2 * (y * dim + x) + 1, -im if adjoint else im)
+            u, w = spread(entries[0], at + row * dim + column), spread(entries[1], at + row * dim + column)
+            store_entry(lane_entries, y, x, dim, u, -w if adjoint else w)
     for m in range(count):
         if masks[first + m, 2]:
             exchange_entries(lane_entries, dim, 1 << (count - 1 - m), masks[first + m, 2])
 
 
 @compiled
+def store_entry(lane_entries, y, x, dim, u, w):
+    """Write an entry of :func:`lane_matrix`."""
+    at = y * parts_of(dim) * dim + x
+    store(lane_entries, at, u)
+    if dim == 8:
+        store(lane_entries, at + dim, w - u)
+        store(lane_entries, at + 2 * dim, u + w)
+    else:
+        store(lane_entries, at + dim, w)
+
+
+@compiled
+def parts_of(dim):
+    """Return how many numbers an entry of :func:`lane_matrix` has."""
+    return 3 if dim == 8 else 2
+
+
+@compiled
 def exchange_entries(lane_entries, dim, bit, lanes):
     """Exchange in some lanes the rows of a matrix, and its columns, whose numbers differ in a bit."""
+    parts = parts_of(dim)
     for y in range(dim):
-        for x in range(dim):
-            if not x & bit:
-                for part in range(2):
-                    one, other = 2 * (y * dim + x) + part, 2 * ((y ^ bit) * dim + (x ^ bit)) + part
-                    a, b = load(lane_entries, one), load(lane_entries, other)
-                    store(lane_entries, one, blend(a, b, lanes))
-                    store(lane_entries, other, blend(b, a, lanes))
+        for k in range(parts * dim):
+            if not k & bit:
+                one, other = parts * dim * y + k, parts * dim * (y ^ bit) + (k ^ bit)
+                a, b = load(lane_entries, one), load(lane_entries, other)
+                store(lane_entries, one, blend(a, b, lanes))
+                store(lane_entries, other, blend(b, a, lanes))
 
 
 @compiled

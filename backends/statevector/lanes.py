@@ -269,3 +269,10 @@ def sum_of(numbers, first, count):
     for k in range(first, first + count):
         total += numbers[k]
     return total
+
+
+@compiled
+def fill(numbers, first, last, value):
+    """Set the numbers of an array from the first to before the last one: compiles faster than a slice does."""
+    for k in range(first, last):
+        numbers[k] = value

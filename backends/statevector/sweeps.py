@@ -61,6 +61,7 @@ from backends.statevector.kinds import (
 from backends.statevector.lanes import (
     aligned,
     compiled,
+    fill,
     flush_subnormals,
     load,
     odd,
@@ -151,7 +152,7 @@ def forward_tile(re, im, tables, outer, coefficients, values, output, matrices, 
             three_real(re, im, size, masks, first, coefficients, index, ops[t - 1, 3], ops[t, 3])
         elif together:
             t += 1
-            pair = first, ops[t, 1], coefficients, index, ops[t, 3]
+            pair = first, coefficients, index, ops[t, 3]
             if kind == GENERAL:
                 both_general(re, im, size, masks, *pair)
             else:
@@ -197,7 +198,7 @@ def backward_tile(re, im, lr, li, tables, outer, coefficients, slopes, weights, 
             three_real_back(re, im, lr, li, size, masks, *three)
         elif t and ops[t - 1, 5]:
             t -= 1
-            pair = ops[t, 1], first, coefficients, slopes, ops[t, 3], index
+            pair = ops[t, 1], coefficients, slopes, ops[t, 3], index
             if kind == GENERAL:
                 both_general_back(re, im, lr, li, size, masks, *pair)
             else:
@@ -226,7 +227,7 @@ def backward_tile(re, im, lr, li, tables, outer, coefficients, slopes, weights, 
         elif kind == Z_WORDS:
             z_words_back(re, im, lr, li, live, masks, first, count, diagonal, weights, p)
         else:
-            p[: size * n_lanes] = 0
+            fill(p, 0, size * n_lanes, 0)
             for k in range(count):
                 at = masks[first + k, 1]
                 store(p, at, load(p, at) + load(weights, diagonal[k]))
@@ -247,7 +248,7 @@ def changes_sign(kind, letter):
 @compiled
 def dense_room(scratch, count, n_lanes):
     """Return room for the matrix of a dense operation in every lane, and for a group of amplitudes."""
-    n_entries = 2 * n_lanes << 2 * count
+    n_entries = 3 * n_lanes << 2 * count
     return scratch[:n_entries], scratch[n_entries:]
 
 
@@ -257,8 +258,8 @@ def dense_room(scratch, count, n_lanes):
 @compiled
 def begin_samples(re, im, tile, n_samples, start, n_lanes):
     """Fill a tile with the start states of its samples; lanes without a sample have |0...0>."""
-    re[:] = 0
-    im[:] = 0
+    fill(re, 0, len(re), 0)
+    fill(im, 0, len(im), 0)
     for lane in range(n_lanes):
         row = tile * n_lanes + lane
         if start.shape[0] and row < n_samples:
@@ -280,7 +281,7 @@ def read_samples(re, im, local, tile, n_samples, trig, n_rows, values, output, y
     n_lanes = len(bad)
     store(bad, 0, not_finite(tile, n_rows, trig))
     if len(output.low):
-        p[: y.shape[1] * n_lanes] = 0
+        fill(p, 0, y.shape[1] * n_lanes, 0)
         for i in range(len(local)):
             at = outcome(local[i], output)
             r, m = load(re, i), load(im, i)
@@ -298,11 +299,10 @@ def read_samples(re, im, local, tile, n_samples, trig, n_rows, values, output, y
 def begin_back(re, im, lr, li, local, tile, n_samples, output, gy, weights, p, n_lanes):
     """Fill lambda for outcomes, and the gradients of the words, from those of the readouts."""
     n_here = min(n_lanes, n_samples - tile * n_lanes)
-    lr[:] = 0
-    li[:] = 0
-    weights[:] = 0
+    for numbers in (lr, li, weights):
+        fill(numbers, 0, len(numbers), 0)
     if len(output.low):
-        p[: gy.shape[1] * n_lanes] = 0
+        fill(p, 0, gy.shape[1] * n_lanes, 0)
         for lane in range(n_here):
             for b in range(gy.shape[1]):
                 p[b * n_lanes + lane] = gy[tile * n_lanes + lane, b]
@@ -425,7 +425,7 @@ def sum_slopes(outer, tables, slopes, sums):
 def read_tile(source, base, tables, outer, size, tile):
     """Copy the first ``size`` amplitudes of a tile out of a state; the others are 0."""
     n_lanes, start = len(tables.lanes), tables.outer[outer]
-    tile[size * n_lanes :] = 0
+    fill(tile, size * n_lanes, len(tile), 0)
     for first in range(0, size, n_lanes if tables.layout == 1 else 1):
         if tables.layout == 0:
             store(tile, first, load(source, (base + (tables.local[first] ^ start)) // n_lanes))
@@ -459,7 +459,10 @@ def write_tile(target, base, tables, outer, size, tile):
 @compiled
 def only_reads(tables):
     """Whether a segment leaves psi as it is: it has words at most."""
-    return (tables.ops[:, 0] >= WORD).all()
+    for t in range(len(tables.ops)):  # noqa: SIM110 - that would be a generator
+        if tables.ops[t, 0] < WORD:
+            return False
+    return True
 
 
 # --- both -------------------------------------------------------------------------------------------------------------
@@ -551,7 +554,7 @@ def backward(
             spread_words(outer, tables, output, gw[row], weights)
         backward_tile(re, im, pr, pi, tables, outer, own, slopes, weights, output, matrices, n_lanes, p, scratch)
         if by_samples:
-            partial[:] = 0
+            fill(partial, 0, len(partial), 0)
             split_slopes(0, n_rotations, task, n_rows, turns, trig, slopes, rows, partial)
             end_back(pr, task, n_samples, partial, gs, shared, n_lanes)
         else:
@@ -593,7 +596,7 @@ def rows_back(first, last, output, sr, si, lr, li, gw, gy):
     """
     size = len(sr) // len(gy)
     for row in range(first, last):
-        gw[row] = 0
+        fill(gw[row], 0, gw.shape[1], 0)
         for k in range(len(output.columns)):
             gw[row, output.columns[k, 1]] += output.coefficients[k] * gy[row, output.columns[k, 0]]
         for i in range(size if len(output.low) else 0):

@@ -23,7 +23,7 @@ from functools import cache
 import numpy as np
 
 from backends.statevector import kinds
-from backends.statevector.bits import combinations, common, dual, extended, independent, inside, reduced, solver
+from backends.statevector.bits import combinations, common, dual, extended, independent, inside, pivots, reduced, solver
 from backends.statevector.fusion import Fused, FusedProgram, Mask, brought_forward, commute, odd
 from backends.statevector.halves import Row, phases, z_words
 
@@ -60,9 +60,10 @@ class Segment:
         Kind; first row of its masks; number of masks; the operation's own index; how many local vectors are live, that
         is, span the amplitudes that can be other than 0 when it is done; 1 if it runs together with the next one. Many
         Z words at once have rows of masks of their own: see :mod:`~.halves`.
-    masks : ndarray of int64, shape (n_masks, 5)
+    masks : ndarray of int64, shape (n_masks, 6)
         Flip and select in local coordinates; lanes that the mask selects, as bits; select in outer coordinates; flip of
-        lanes, which rotations across lanes and words of observables have.
+        lanes, which rotations across lanes and words of observables have; where flips make groups of amplitudes, a bit
+        of a local index for each, rising, such that one member of every group has none of these bits.
     local, lanes, outer : ndarray of int64
         Offsets into the state, to be combined by xor: 2**k, one per lane, one per tile that is not 0.
     entry : int
@@ -231,7 +232,7 @@ def _segment(ops: list[tuple[Fused, ...]], basis: _Basis, zeros: bool, across: l
             table += [(kind, len(masks) + first, *rest) for kind, first, *rest in rows]
             masks += of_masks
     offsets = combinations(basis.local), combinations(basis.lanes), combinations(basis.outer)
-    return Segment(_table(table, 6), _table(masks, 5), *offsets, basis.entry, _layout(basis), zeros)
+    return Segment(_table(table, 6), _table(masks, 6), *offsets, basis.entry, _layout(basis), zeros)
 
 
 def _rows(together: tuple[Fused, ...], masks: list[list[Row]], live: int) -> Iterator[tuple[list[Row], list[Row]]]:
@@ -244,7 +245,12 @@ def _rows(together: tuple[Fused, ...], masks: list[list[Row]], live: int) -> Ite
     else:
         firsts = np.cumsum([0, *map(len, masks)])
         places = zip(together, firsts.tolist(), strict=False)
-        yield [(_kind(op), at, len(op.masks), op.index, live, op is not together[-1]) for op, at in places], flat
+        rows: list[Row] = [(_kind(op), at, len(op.masks), op.index, live, op is not together[-1]) for op, at in places]
+        yield rows, _with_pivots(flat) if len(together) > 1 or op.kind == "dense" else flat
+
+
+def _with_pivots(masks: list[Row]) -> list[Row]:
+    return [(*mask[:-1], pivot) for mask, pivot in zip(masks, pivots([flip for flip, *_ in masks]), strict=True)]
 
 
 def _masks(op: Fused, solve: Callable[[int], int], basis: _Basis, live: int) -> list[Row]:
@@ -255,7 +261,7 @@ def _mask(flip: int, select: int, basis: _Basis, live: int) -> Row:
     size = len(basis.local)
     of_lanes = _lanes_of(dual(select, basis.lanes), 2 ** len(basis.lanes))
     local, outer = dual(select, basis.local) & ((1 << live) - 1), dual(select, basis.outer)
-    return flip & ((1 << size) - 1), local, of_lanes, outer, flip >> size
+    return flip & ((1 << size) - 1), local, of_lanes, outer, flip >> size, 0
 
 
 def _selects(op: Fused) -> list[int]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from backends.statevector.disk import kept
-from backends.statevector.lanes import aligned, compiled, load, spread, store, sum_of, zeros
+from backends.statevector.lanes import aligned, compiled, fill, load, spread, store, sum_of, zeros
 
 
 class Slots(NamedTuple):
@@ -57,9 +57,9 @@ def times_factor(product, x, w, first_row, f):
 @compiled
 def slot_value(slot, x, w, first_row, slots, product, total):
     """Fill ``total`` with the values of a slot in consecutive rows; NaN where they are infinite."""
-    total[:] = 0
+    fill(total, 0, len(total), 0)
     for t in range(slots.starts[slot], slots.starts[slot + 1]):
-        product[:] = slots.coefficients[t]
+        fill(product, 0, len(product), slots.coefficients[t])
         for f in slots.factors[t]:
             times_factor(product, x, w, first_row, f)
         for k in range(len(total)):
@@ -77,7 +77,7 @@ def slot_values(first, last, x, w, slots, n_lanes, rows, shared):
         for slot in range(slots.n_rows):
             at = (tile * slots.n_rows + slot) * n_lanes
             slot_value(slot, x, w, row, slots, product[:n_here], rows[at : at + n_here])
-            rows[at + n_here : at + n_lanes] = 0
+            fill(rows, at + n_here, at + n_lanes, 0)
     if first == 0 < last:
         for k in range(len(shared)):
             slot_value(slots.n_rows + k, x, w, first, slots, product[:1], shared[k : k + 1])
@@ -223,9 +223,9 @@ def split_rows(first, last, n_samples, turns, n_rows, trig, slopes, rows, shared
     """Give every turn its part of the slopes, (rows, outer, n_rotations, 3); sums over lanes into ``shared``."""
     n_lanes, n_rotations = 64 // slopes.itemsize, len(turns.starts) - 1
     room, partial = aligned(3 * n_lanes, slopes), aligned(shared.shape[1] * n_lanes, slopes)
-    room[:] = 0
+    fill(room, 0, len(room), 0)
     for tile in range(first, last):
-        partial[:] = 0
+        fill(partial, 0, len(partial), 0)
         for u in range(n_rotations):
             for row in range(tile * n_lanes, min(n_samples, (tile + 1) * n_lanes)):
                 for part in range(3):
