@@ -16,6 +16,7 @@ from tolerances import atol, close
 from backends import Statevector, identity
 from backends.statevector import STATES_IN_FLIGHT, buffers, engine, fusion, kinds, tiles
 from backends.statevector.engine import make_plan
+from backends.statevector.fusion import fuse
 from circuits import (
     CCZ,
     CRX,
@@ -359,6 +360,27 @@ def test_gradients_with_and_without_create_graph_agree(form):
     exact = torch.autograd.grad(value, given, create_graph=True)
     for a, b in zip(exact, torch.autograd.grad(value, given), strict=True):
         assert a.requires_grad and not b.requires_grad and close(a, b, 1e-12)
+
+
+@pytest.mark.parametrize("n_local", [3, 5, 6])
+def test_lines_are_the_addresses_of_a_tile(n_local):
+    """Registers of neighbours, rising; none where the lowest bits are neither lanes nor all local."""
+    found = set()
+    for segment in tiles.split(fuse(layered(9, n_layers=2), z_each(9)), 4, n_local):
+        lines, wanted = engine._lines(segment), np.sort((segment.local[:, None] ^ segment.lanes).ravel())
+        found.add(segment.layout)
+        assert np.array_equal((lines[:, None] + np.arange(4)).ravel(), wanted if len(lines) else [])
+        assert (len(lines) == 0) == (segment.layout == kinds.SCATTERED)
+    assert len(found) > 1 or n_local == 6
+
+
+@pytest.mark.parametrize(
+    "readout, expected", [(z_each(13), True), (Probabilities((0,)), False)], ids=["words", "outcomes"]
+)
+def test_states_stay_in_the_tiles_where_no_outcome_is_read(readout, expected):
+    plan = make_plan(layered(13), readout, True, torch.float32)
+    *before, last = map(plan.keeps_lines, range(len(plan.segments)))
+    assert last == expected and not any(before)
 
 
 # NaN and infinity.

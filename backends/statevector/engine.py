@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from backends.angles import angle_map
-from backends.statevector import sweeps, turns
+from backends.statevector import kinds, sweeps, turns
 from backends.statevector.adjoint import readouts
 from backends.statevector.buffers import Buffers
 from backends.statevector.fusion import FusedProgram, fuse
@@ -81,6 +81,12 @@ class Plan:
     def n_outer(self) -> int:
         """The most tiles of a sample that a segment has."""
         return max(len(tables.outer) for tables in self.segments)
+
+    def keeps_lines(self, number: int) -> bool:
+        """Whether a segment leaves the states as registers of its tiles: the last one, if no outcome is read."""
+        tables = self.segments[number]
+        writes = (tables.ops[:, 0] < kinds.WORD).any()
+        return bool(number == len(self.segments) - 1 and writes and len(tables.lines) and not self.program.outcomes)
 
     def by_samples(self, n_rows: int) -> bool:
         """Whether lanes are samples: they are amplitudes for few samples of many qubits."""
@@ -208,7 +214,7 @@ def _forward_samples(plan: Plan, call: _Call, keep: bool) -> tuple[Tensor, Any]:
     buffers = Buffers(2, length, dtype)
     y = np.empty((len(call.x), plan.n_outputs), dtype)
     flat, sums = np.empty(0, dtype), np.empty((0, 0, 0), dtype)
-    _pass(sweeps.forward, plan, call, plan.samples, False, call.start, flat, *buffers.arrays, sums, y)
+    _pass(sweeps.forward, plan, call, plan.samples, (False, False), call.start, flat, *buffers.arrays, sums, y)
     return torch.from_numpy(y), (call, buffers)
 
 
@@ -225,18 +231,20 @@ def _forward_amplitudes(plan: Plan, call: _Call) -> tuple[Tensor, Any]:
     sums = np.zeros((n_rows, plan.n_outer, plan.output.n_words), dtype)
     y = np.empty((n_rows, plan.n_outputs), dtype)
     for number, tables in enumerate(plan.segments):
-        leading = number == 0 and not len(call.start)
-        _pass(sweeps.forward, plan, call, tables, leading, call.start, coefficients, sr, si, sums, y)
+        ends = number == 0 and not len(call.start), plan.keeps_lines(number)
+        _pass(sweeps.forward, plan, call, tables, ends, call.start, coefficients, sr, si, sums, y)
     share(
         sweeps.read_rows, n_rows, _row_threads(plan, call), plan.slots.n_rows, call.trig, plan.output, sr, si, sums, y
     )
     return torch.from_numpy(y), (call, [buffers], coefficients)
 
 
-def _pass(function: Callable[..., None], plan: Plan, call: _Call, tables: Any, leading: bool, *arrays: Any) -> None:
-    """Run a pass over all tiles of a segment."""
+def _pass(
+    function: Callable[..., None], plan: Plan, call: _Call, tables: Any, ends: tuple[bool, bool], *arrays: Any
+) -> None:
+    """Run a pass over all tiles of a segment, which may be the leading or the final one."""
     n_tasks = call.n_tiles if len(tables.lanes) == 1 else len(call.x) * len(tables.outer)
-    tuples = tables, leading, plan.turns, plan.slots.n_rows, call.trig, plan.output, plan.matrices
+    tuples = tables, *ends, plan.turns, plan.slots.n_rows, call.trig, plan.output, plan.matrices
     share(function, n_tasks, call.n_threads, len(call.x), *tuples, *arrays)
 
 
@@ -262,7 +270,7 @@ def _backward_samples(plan: Plan, call: _Call, gy: np.ndarray, final: Buffers) -
     shared = np.zeros((call.n_tiles, len(call.trig.cos)), gy.dtype)
     flat, gw, sums = np.empty(0, gy.dtype), np.empty((0, 0), gy.dtype), np.empty((0, 0, 0, 0), gy.dtype)
     arrays = True, flat, *final.arrays, flat, flat, gy, gw, sums, rows, gs, shared
-    _pass(sweeps.backward, plan, call, plan.samples, False, *arrays)
+    _pass(sweeps.backward, plan, call, plan.samples, (False, False), *arrays)
     return rows, shared.sum(0), gs
 
 
@@ -287,10 +295,10 @@ def _backward_amplitudes(
     rows, gs = np.zeros(call.trig.row_cos.shape, gy.dtype), np.zeros(call.start.shape, gy.dtype)
     shared = np.zeros((call.n_tiles, len(call.trig.cos)), gy.dtype)
     for number, tables in reversed(list(enumerate(plan.segments))):
-        leading = number == 0 and not len(call.start)
+        ends = number == 0 and not len(call.start), plan.keeps_lines(number)
         fresh = number == len(plan.segments) - 1 and not len(plan.output.low)
         arrays = fresh, coefficients, *states, *slope, gy, gw, sums, rows, gs, shared
-        _pass(sweeps.backward, plan, call, tables, leading, *arrays)
+        _pass(sweeps.backward, plan, call, tables, ends, *arrays)
     share(turns.split_rows, call.n_tiles, 1, n_rows, plan.turns, plan.slots.n_rows, call.trig, sums, rows, shared)
     if len(gs):
         gs[:] = 2 * slope[0].reshape(n_rows, gs.shape[1], -1)[:, :, 0]
@@ -438,6 +446,14 @@ def _matrices(program: FusedProgram, dtype: np.dtype, n_lanes: int) -> Dense:
 
 
 def _tables(segment: Segment, dtype: np.dtype) -> Tables:
-    offsets = segment.local, segment.lanes, segment.outer
     signs = 1 - 2 * (segment.masks[:, 2, None] >> np.arange(len(segment.lanes)) & 1)
+    offsets = segment.local, segment.lanes, segment.outer, _lines(segment)
     return Tables(segment.ops, segment.masks, signs.astype(dtype).ravel(), *offsets, 1 << segment.entry, segment.layout)
+
+
+def _lines(segment: Segment) -> np.ndarray:
+    """Return where the tile at 0 has whole registers of neighbours, rising."""
+    local, lanes = segment.local, segment.lanes
+    if segment.layout == kinds.NEIGHBOURS:
+        return np.sort(local)
+    return np.sort((local[:: len(lanes), None] ^ lanes).ravel()) if segment.layout == kinds.SQUARES else local[:0]

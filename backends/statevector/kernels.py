@@ -657,7 +657,7 @@ def dense_fours(re, im, n_groups, masks, first, matrix):
 
 @compiled
 def times_four(matrix, at, psi):
-    """Return a row of the matrix, which begins at ``at``, times four amplitudes; short sums wait less for each other."""
+    """Return a row of the matrix, which begins at ``at``, times four amplitudes: short sums, which wait for less."""
     r0, i0, r1, i1, r2, i2, r3, i3 = psi
     u0, u1, u2, u3 = load(matrix, at), load(matrix, at + 1), load(matrix, at + 2), load(matrix, at + 3)
     w0, w1, w2, w3 = load(matrix, at + 4), load(matrix, at + 5), load(matrix, at + 6), load(matrix, at + 7)

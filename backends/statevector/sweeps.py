@@ -51,10 +51,13 @@ from backends.statevector.kinds import (
     DENSE,
     FLIP_X,
     GENERAL,
+    LINES,
+    NEIGHBOURS,
     PHASE_Z,
     PHASES,
     REAL_Y,
     SIGN,
+    SQUARES,
     WORD,
     Z_WORDS,
 )
@@ -85,6 +88,7 @@ class Tables(NamedTuple):
     local: np.ndarray
     lanes: np.ndarray
     outer: np.ndarray
+    lines: np.ndarray  # int64, where a tile's registers are kept between the passes; empty if it has none of its own
     entry: int  # amplitudes that are not 0 at the start
     layout: int
 
@@ -422,14 +426,16 @@ def sum_slopes(outer, tables, slopes, sums):
 
 
 @compiled
-def read_tile(source, base, tables, outer, size, tile):
+def read_tile(source, base, tables, layout, outer, size, tile):
     """Copy the first ``size`` amplitudes of a tile out of a state; the others are 0."""
     n_lanes, start = len(tables.lanes), tables.outer[outer]
     fill(tile, size * n_lanes, len(tile), 0)
-    for first in range(0, size, n_lanes if tables.layout == 1 else 1):
-        if tables.layout == 0:
+    for first in range(0, size, n_lanes if layout == SQUARES else 1):
+        if layout == LINES:
+            store(tile, first, load(source, (base + (tables.lines[first] ^ start)) // n_lanes))
+        elif layout == NEIGHBOURS:
             store(tile, first, load(source, (base + (tables.local[first] ^ start)) // n_lanes))
-        elif tables.layout == 1:
+        elif layout == SQUARES:
             for lane in range(n_lanes):
                 at = tables.local[first] ^ start ^ tables.lanes[lane]
                 store(tile, first + lane, load(source, (base + at) // n_lanes))
@@ -440,13 +446,15 @@ def read_tile(source, base, tables, outer, size, tile):
 
 
 @compiled
-def write_tile(target, base, tables, outer, size, tile):
+def write_tile(target, base, tables, layout, outer, size, tile):
     """Copy the first ``size`` amplitudes of a tile into a state; what it holds is lost."""
     n_lanes, start = len(tables.lanes), tables.outer[outer]
-    for first in range(0, size, n_lanes if tables.layout == 1 else 1):
-        if tables.layout == 0:
+    for first in range(0, size, n_lanes if layout == SQUARES else 1):
+        if layout == LINES:
+            store(target, (base + (tables.lines[first] ^ start)) // n_lanes, load(tile, first))
+        elif layout == NEIGHBOURS:
             store(target, (base + (tables.local[first] ^ start)) // n_lanes, load(tile, first))
-        elif tables.layout == 1:
+        elif layout == SQUARES:
             transpose(tile, first)
             for lane in range(n_lanes):
                 at = tables.local[first] ^ start ^ tables.lanes[lane]
@@ -470,15 +478,17 @@ def only_reads(tables):
 
 @kept
 def forward(
-    first, last, n_samples, tables, leading, turns, n_rows, trig, output, matrices, start, coefficients, sr, si, sums, y
-):
+    first, last, n_samples, tables, leading, final, turns, n_rows, trig, output, matrices, start, coefficients,
+    sr, si, sums, y
+):  # fmt: skip
     """Run a segment.
 
     Where lanes are samples a task is a tile of them: y takes its readouts, and sr, si its final states, (tiles,
     amplitudes, lanes) flat, unless they are empty. Where lanes are amplitudes a task is a tile (row, outer) of the
     states sr, si, (rows, 2**n) flat; ``coefficients``, (rows, n_rotations, 4) flat, are those of all rotations, and
     ``sums``, (rows, outer, words), takes the values of the words. ``leading`` marks the first segment of states that
-    start in |0...0>.
+    start in |0...0>, and ``final`` the last one where only its own way back reads the states: each tile then keeps its
+    registers as they are, on addresses of its own.
     """
     n_lanes, n_outer, by_samples = 64 // y.itemsize, len(tables.outer), len(tables.lanes) == 1
     size, n_rotations = len(tables.local), len(turns.starts) - 1
@@ -489,6 +499,7 @@ def forward(
     own, values = aligned(4 * n_rotations * n_lanes, y), aligned(output.n_words * n_lanes, y)
     scratch, bad = aligned(matrices.widest, y), aligned(n_lanes, y)
     there = only_reads(tables) and tables.entry == size and not leading
+    layout = LINES if final else tables.layout
     before = flush_subnormals()
     for task in range(first, last):
         row, outer = task // n_outer, task % n_outer
@@ -499,8 +510,8 @@ def forward(
             begin_samples(re, im, task, n_samples, start, n_lanes)
         else:
             spread_row(row, outer, tables, n_rotations, coefficients, own)
-            read_tile(sr, base, tables, outer, 0 if leading else tables.entry, re)
-            read_tile(si, base, tables, outer, 0 if leading else tables.entry, im)
+            for state, tile in ((sr, re), (si, im)):
+                read_tile(state, base, tables, tables.layout, outer, 0 if leading else tables.entry, tile)
             if leading:
                 re[0] = 1
         forward_tile(re, im, tables, outer, own, values, output, matrices, n_lanes, p, scratch)
@@ -508,15 +519,15 @@ def forward(
             read_samples(re, im, tables.local, task, n_samples, trig, n_rows, values, output, y, p, bad)
         else:
             sum_words(outer, tables, output, values, sums[row, outer])
-            if not there:
-                write_tile(sr, base, tables, outer, size, re)
-                write_tile(si, base, tables, outer, size, im)
+            for state, tile in ((sr, re), (si, im)):
+                if not there:
+                    write_tile(state, base, tables, layout, outer, size, tile)
     restore_subnormals(before)
 
 
 @kept
 def backward(
-    first, last, n_samples, tables, leading, turns, n_rows, trig, output, matrices, fresh, coefficients,
+    first, last, n_samples, tables, leading, final, turns, n_rows, trig, output, matrices, fresh, coefficients,
     sr, si, lr, li, gy, gw, sums, rows, gs, shared
 ):  # fmt: skip
     """Run a segment backwards.
@@ -534,7 +545,8 @@ def backward(
     p, own = aligned(max(length, gy.shape[1] * n_lanes), gy), aligned(4 * n_rotations * n_lanes, gy)
     slopes, weights = aligned(3 * n_rotations * n_lanes, gy), aligned(output.n_words * n_lanes, gy)
     scratch, partial = aligned(matrices.widest, gy), aligned(shared.shape[1] * n_lanes, gy)
-    there = only_reads(tables)
+    there, n_slopes = only_reads(tables), 0 if fresh else size
+    layout = LINES if final else tables.layout
     before = flush_subnormals()
     for task in range(first, last):
         row, outer = task // n_outer, task % n_outer
@@ -546,10 +558,9 @@ def backward(
             fuse_turns(0, n_rotations, task, n_rows, turns, trig, own)
             begin_back(re, im, pr, pi, tables.local, task, n_samples, output, gy, weights, p, n_lanes)
         else:
-            for state, tile in ((sr, re), (si, im)):
-                read_tile(state, base, tables, outer, size, tile)
-            for state, tile in ((lr, pr), (li, pi)):
-                read_tile(state, base, tables, outer, 0 if fresh else size, tile)
+            psi, slope = (layout, size), (tables.layout, n_slopes)
+            for state, tile, (order, count) in ((sr, re, psi), (si, im, psi), (lr, pr, slope), (li, pi, slope)):
+                read_tile(state, base, tables, order, outer, count, tile)
             spread_row(row, outer, tables, n_rotations, coefficients, own)
             spread_words(outer, tables, output, gw[row], weights)
         backward_tile(re, im, pr, pi, tables, outer, own, slopes, weights, output, matrices, n_lanes, p, scratch)
@@ -559,12 +570,9 @@ def backward(
             end_back(pr, task, n_samples, partial, gs, shared, n_lanes)
         else:
             sum_slopes(outer, tables, slopes, sums[row, outer])
-            if not leading and not there:
-                write_tile(sr, base, tables, outer, tables.entry, re)
-                write_tile(si, base, tables, outer, tables.entry, im)
-            if not leading:
-                write_tile(lr, base, tables, outer, tables.entry, pr)
-                write_tile(li, base, tables, outer, tables.entry, pi)
+            for state, tile, unchanged in ((sr, re, there), (si, im, there), (lr, pr, False), (li, pi, False)):
+                if not leading and not unchanged:
+                    write_tile(state, base, tables, tables.layout, outer, tables.entry, tile)
     restore_subnormals(before)
 
 

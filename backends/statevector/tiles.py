@@ -69,7 +69,7 @@ class Segment:
     entry : int
         How many local vectors are live at the start.
     layout : int
-        0 if the lanes of a local offset are neighbours in memory, in order; 1 if as many local offsets are; 2 if none.
+        How a tile lies in memory: see :mod:`~.kinds`.
     zeros : bool
         Whether amplitudes are read that no segment before it wrote.
     """
@@ -308,10 +308,10 @@ def _layout(basis: _Basis) -> int:
     local, lanes, outer = basis.local, basis.lanes, basis.outer
     units, low = [1 << b for b in range(len(lanes))], 2 ** len(lanes) - 1
     if lanes == units and not any(vector & low for vector in (*local, *outer)):
-        return 0
+        return kinds.NEIGHBOURS
     high = (*local[len(lanes) :], *lanes, *outer)
     is_square = basis.entry >= len(lanes) and local[: len(lanes)] == units
-    return 1 if is_square and not any(vector & low for vector in high) else 2
+    return kinds.SQUARES if is_square and not any(vector & low for vector in high) else kinds.SCATTERED
 
 
 @cache
