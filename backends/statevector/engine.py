@@ -82,12 +82,6 @@ class Plan:
         """The most tiles of a sample that a segment has."""
         return max(len(tables.outer) for tables in self.segments)
 
-    def keeps_lines(self, number: int) -> bool:
-        """Whether a segment leaves the states as registers of its tiles: the last one, if no outcome is read."""
-        tables = self.segments[number]
-        writes = (tables.ops[:, 0] < kinds.WORD).any()
-        return bool(number == len(self.segments) - 1 and writes and len(tables.lines) and not self.program.outcomes)
-
     def by_samples(self, n_rows: int) -> bool:
         """Whether lanes are samples: they are amplitudes for few samples of many qubits."""
         n_qubits = self.program.n_qubits
@@ -214,7 +208,7 @@ def _forward_samples(plan: Plan, call: _Call, keep: bool) -> tuple[Tensor, Any]:
     buffers = Buffers(2, length, dtype)
     y = np.empty((len(call.x), plan.n_outputs), dtype)
     flat, sums = np.empty(0, dtype), np.empty((0, 0, 0), dtype)
-    _pass(sweeps.forward, plan, call, plan.samples, (False, False), call.start, flat, *buffers.arrays, sums, y)
+    _pass(sweeps.forward, plan, call, plan.samples, False, call.start, flat, *buffers.arrays, sums, y)
     return torch.from_numpy(y), (call, buffers)
 
 
@@ -231,20 +225,18 @@ def _forward_amplitudes(plan: Plan, call: _Call) -> tuple[Tensor, Any]:
     sums = np.zeros((n_rows, plan.n_outer, plan.output.n_words), dtype)
     y = np.empty((n_rows, plan.n_outputs), dtype)
     for number, tables in enumerate(plan.segments):
-        ends = number == 0 and not len(call.start), plan.keeps_lines(number)
-        _pass(sweeps.forward, plan, call, tables, ends, call.start, coefficients, sr, si, sums, y)
+        leading = number == 0 and not len(call.start)
+        _pass(sweeps.forward, plan, call, tables, leading, call.start, coefficients, sr, si, sums, y)
     share(
         sweeps.read_rows, n_rows, _row_threads(plan, call), plan.slots.n_rows, call.trig, plan.output, sr, si, sums, y
     )
     return torch.from_numpy(y), (call, [buffers], coefficients)
 
 
-def _pass(
-    function: Callable[..., None], plan: Plan, call: _Call, tables: Any, ends: tuple[bool, bool], *arrays: Any
-) -> None:
-    """Run a pass over all tiles of a segment, which may be the leading or the final one."""
+def _pass(function: Callable[..., None], plan: Plan, call: _Call, tables: Any, leading: bool, *arrays: Any) -> None:
+    """Run a pass over all tiles of a segment."""
     n_tasks = call.n_tiles if len(tables.lanes) == 1 else len(call.x) * len(tables.outer)
-    tuples = tables, *ends, plan.turns, plan.slots.n_rows, call.trig, plan.output, plan.matrices
+    tuples = tables, leading, plan.turns, plan.slots.n_rows, call.trig, plan.output, plan.matrices
     share(function, n_tasks, call.n_threads, len(call.x), *tuples, *arrays)
 
 
@@ -270,7 +262,7 @@ def _backward_samples(plan: Plan, call: _Call, gy: np.ndarray, final: Buffers) -
     shared = np.zeros((call.n_tiles, len(call.trig.cos)), gy.dtype)
     flat, gw, sums = np.empty(0, gy.dtype), np.empty((0, 0), gy.dtype), np.empty((0, 0, 0, 0), gy.dtype)
     arrays = True, flat, *final.arrays, flat, flat, gy, gw, sums, rows, gs, shared
-    _pass(sweeps.backward, plan, call, plan.samples, (False, False), *arrays)
+    _pass(sweeps.backward, plan, call, plan.samples, False, *arrays)
     return rows, shared.sum(0), gs
 
 
@@ -295,10 +287,10 @@ def _backward_amplitudes(
     rows, gs = np.zeros(call.trig.row_cos.shape, gy.dtype), np.zeros(call.start.shape, gy.dtype)
     shared = np.zeros((call.n_tiles, len(call.trig.cos)), gy.dtype)
     for number, tables in reversed(list(enumerate(plan.segments))):
-        ends = number == 0 and not len(call.start), plan.keeps_lines(number)
+        leading = number == 0 and not len(call.start)
         fresh = number == len(plan.segments) - 1 and not len(plan.output.low)
         arrays = fresh, coefficients, *states, *slope, gy, gw, sums, rows, gs, shared
-        _pass(sweeps.backward, plan, call, tables, ends, *arrays)
+        _pass(sweeps.backward, plan, call, tables, leading, *arrays)
     share(turns.split_rows, call.n_tiles, 1, n_rows, plan.turns, plan.slots.n_rows, call.trig, sums, rows, shared)
     if len(gs):
         gs[:] = 2 * slope[0].reshape(n_rows, gs.shape[1], -1)[:, :, 0]
@@ -323,7 +315,7 @@ def make_plan(circuit: Circuit, observables: Readout, shared_weights: bool, torc
         _output(program, dtype),
         _matrices(program, dtype, n_lanes),
         _tables(whole(program), dtype) if program.n_qubits < MANY_QUBITS or not segments else None,
-        tuple(_tables(segment, dtype) for segment in segments),
+        tuple(_tables(s, dtype, s is segments[-1] and not program.outcomes) for s in segments),
         program.n_start > 0 or any(s.zeros for s in segments) or bool(segments and _is_partial(program, segments[-1])),
         start,
         prepare,
@@ -445,9 +437,11 @@ def _matrices(program: FusedProgram, dtype: np.dtype, n_lanes: int) -> Dense:
     )
 
 
-def _tables(segment: Segment, dtype: np.dtype) -> Tables:
+def _tables(segment: Segment, dtype: np.dtype, final: bool = False) -> Tables:
+    """Return what the passes read; tiles of the ``final`` segment keep their registers, unless it writes nothing."""
+    keeps = final and (segment.ops[:, 0] < kinds.WORD).any()
     signs = 1 - 2 * (segment.masks[:, 2, None] >> np.arange(len(segment.lanes)) & 1)
-    offsets = segment.local, segment.lanes, segment.outer, _lines(segment)
+    offsets = segment.local, segment.lanes, segment.outer, _lines(segment) if keeps else segment.local[:0]
     return Tables(segment.ops, segment.masks, signs.astype(dtype).ravel(), *offsets, 1 << segment.entry, segment.layout)
 
 

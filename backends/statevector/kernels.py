@@ -801,9 +801,9 @@ def word_masks(masks, first):
 def word_value(re, im, size, masks, first):
     """Return <psi|P|psi> of a Pauli word, lane by lane: the sum over i of s Re or s Im conj(psi_i) psi_(i^flip)."""
     flip, select, lanes, y_like = word_masks(masks, first)
-    value, low = zeros(re), (flip & -flip) - 1
+    value = zeros(re)
     for j in range(size >> 1 if flip else size):
-        i = ((j & ~low) << 1) | (j & low)
+        i = even_member(j, flip, 0)
         r0, i0, r1, i1 = load_pair(re, im, i, i ^ flip)
         if lanes:
             r1, i1 = crossed(r1, lanes), crossed(i1, lanes)

@@ -88,7 +88,7 @@ class Tables(NamedTuple):
     local: np.ndarray
     lanes: np.ndarray
     outer: np.ndarray
-    lines: np.ndarray  # int64, where a tile's registers are kept between the passes; empty if it has none of its own
+    lines: np.ndarray  # int64, where a tile keeps its registers until the way back; empty if the states lie in order
     entry: int  # amplitudes that are not 0 at the start
     layout: int
 
@@ -478,17 +478,16 @@ def only_reads(tables):
 
 @kept
 def forward(
-    first, last, n_samples, tables, leading, final, turns, n_rows, trig, output, matrices, start, coefficients,
-    sr, si, sums, y
-):  # fmt: skip
+    first, last, n_samples, tables, leading, turns, n_rows, trig, output, matrices, start, coefficients, sr, si, sums, y
+):
     """Run a segment.
 
     Where lanes are samples a task is a tile of them: y takes its readouts, and sr, si its final states, (tiles,
     amplitudes, lanes) flat, unless they are empty. Where lanes are amplitudes a task is a tile (row, outer) of the
     states sr, si, (rows, 2**n) flat; ``coefficients``, (rows, n_rotations, 4) flat, are those of all rotations, and
     ``sums``, (rows, outer, words), takes the values of the words. ``leading`` marks the first segment of states that
-    start in |0...0>, and ``final`` the last one where only its own way back reads the states: each tile then keeps its
-    registers as they are, on addresses of its own.
+    start in |0...0>. Where there are ``tables.lines`` only this segment's way back reads the states: each tile keeps
+    its registers as they are, on addresses of its own.
     """
     n_lanes, n_outer, by_samples = 64 // y.itemsize, len(tables.outer), len(tables.lanes) == 1
     size, n_rotations = len(tables.local), len(turns.starts) - 1
@@ -499,7 +498,7 @@ def forward(
     own, values = aligned(4 * n_rotations * n_lanes, y), aligned(output.n_words * n_lanes, y)
     scratch, bad = aligned(matrices.widest, y), aligned(n_lanes, y)
     there = only_reads(tables) and tables.entry == size and not leading
-    layout = LINES if final else tables.layout
+    layout = LINES if len(tables.lines) else tables.layout
     before = flush_subnormals()
     for task in range(first, last):
         row, outer = task // n_outer, task % n_outer
@@ -527,7 +526,7 @@ def forward(
 
 @kept
 def backward(
-    first, last, n_samples, tables, leading, final, turns, n_rows, trig, output, matrices, fresh, coefficients,
+    first, last, n_samples, tables, leading, turns, n_rows, trig, output, matrices, fresh, coefficients,
     sr, si, lr, li, gy, gw, sums, rows, gs, shared
 ):  # fmt: skip
     """Run a segment backwards.
@@ -546,7 +545,7 @@ def backward(
     slopes, weights = aligned(3 * n_rotations * n_lanes, gy), aligned(output.n_words * n_lanes, gy)
     scratch, partial = aligned(matrices.widest, gy), aligned(shared.shape[1] * n_lanes, gy)
     there, n_slopes = only_reads(tables), 0 if fresh else size
-    layout = LINES if final else tables.layout
+    layout = LINES if len(tables.lines) else tables.layout
     before = flush_subnormals()
     for task in range(first, last):
         row, outer = task // n_outer, task % n_outer
